@@ -1,0 +1,36 @@
+# Every target does its own set-up: a bare Debian as root, or any Linux or macOS with Python 3.11 and a Docker Engine.
+PYTHON := .venv/bin/python
+ARGS ?=
+NAME ?= console
+
+.PHONY: help demo tour test check bench venv venv-dev clean
+
+help:  ## what can be done here
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+demo: venv  ## a local Discord, a bot, an agent and two real game servers; one address to open
+	@exec $(PYTHON) -m aerie demo $(ARGS)
+
+tour: venv  ## the demo, driven by scripted people; exits 0 when every step was seen to happen
+	@exec $(PYTHON) -m aerie tour $(ARGS)
+
+test: venv-dev  ## every test, against a real Docker Engine, MariaDB and Redis
+	@exec $(PYTHON) -m setup.test_services -- $(PYTHON) -m pytest $(ARGS)
+
+check: venv-dev  ## lint, types, import contracts, fast tests
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+	$(PYTHON) -m pytest -m "not real" $(ARGS)
+
+bench: venv-dev  ## one benchmark: make bench NAME=console
+	@exec $(PYTHON) -m setup.test_services --only docker -- $(PYTHON) benchmarks/$(NAME).py $(ARGS)
+
+venv:
+	@sh setup/bootstrap.sh runtime
+
+venv-dev:
+	@sh setup/bootstrap.sh dev
+
+clean:  ## forget everything that was made here: environment, demo, private engine
+	@$(PYTHON) -m setup.clean
