@@ -12,6 +12,7 @@ install -d "$tree/home/container"
 chown 988:988 "$tree/home/container"
 # freeciv reads commands through readline, which would send bracketed-paste codes round every prompt
 echo 'set enable-bracketed-paste off' >> "$tree/etc/inputrc"
-rm -rf "$tree/usr/share/fonts" "$tree/usr/share/fonts-droid-fallback" "$tree/usr/share/doc" "$tree/usr/share/man" "$tree/usr/share/locale" \
+rm -rf "$tree/usr/share/fonts" "$tree/usr/share/fonts-droid-fallback" "$tree/usr/share/doc" "$tree/usr/share/man" \
     "$tree/usr/share/games/freeciv/stdmusic" "$tree/usr/share/games/freeciv/stdsounds" "$tree/var/lib/apt/lists" "$tree/var/cache/apt"
+rm -rf "$tree"/usr/share/locale/*
 mkdir -p "$tree/var/lib/apt/lists/partial" "$tree/var/cache/apt/archives/partial"
