@@ -19,8 +19,8 @@ from pathlib import Path
 from setup import bridge, debian, processes
 from setup.engine_api import EngineApi, socket_exists
 from setup.progress import Step, say
+from setup.sockets import short_folder
 
-LONGEST_SOCKET_FOLDER = 60  # a unix socket's path has at most 107 bytes, and dockerd adds up to 45 to its folder
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
@@ -124,8 +124,7 @@ class PrivateEngine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         mark = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
-        short = len(os.fsencode(self.folder)) <= LONGEST_SOCKET_FOLDER
-        self.sockets = self.folder if short else Path("/run" if os.access("/run", os.W_OK) else "/tmp") / f"aerie-{mark}"  # noqa: S108
+        self.sockets = short_folder(self.folder)
         self.host = f"unix://{self.sockets / 'docker.sock'}"
         self.bridge = f"aerie{mark}"
         self.pid = self.folder / "dockerd.json"

@@ -53,6 +53,7 @@ def end(path: Path, seconds: float) -> bool:
             while time.monotonic() < deadline and started_at(pid) == mark:
                 _reap(pid)
                 time.sleep(0.05)
+            _reap(pid)
             if started_at(pid) != mark:
                 break
     path.unlink(missing_ok=True)

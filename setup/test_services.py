@@ -1,0 +1,207 @@
+"""Runs a command with a real Docker Engine, MariaDB, Redis and Chromium around it: `python -m setup.test_services -- pytest`.
+
+What the environment names (DOCKER_HOST, AERIE_TEST_MARIADB_URL, AERIE_TEST_REDIS_URL, AERIE_TEST_CHROMIUM) is used as it is; the rest is
+installed when we are root on a Debian family system, started under `.aerie/test` on ports of its own, and stopped afterwards.
+Must never use a database or Redis of the machine that nobody named: tests empty them.
+"""
+
+import argparse
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from setup import debian, engine, processes
+from setup.progress import Step, say
+from setup.sockets import free_port, short_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".aerie" / "test"
+LOG = ROOT / ".aerie" / "setup.log"
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+
+MARIADB, REDIS, CHROMIUM = ("mariadbd", "mysqld"), ("redis-server", "valkey-server"), ("chromium", "chromium-browser", "google-chrome")
+PACKAGES = {
+    "mariadb": (MARIADB, ["mariadb-server-core"]),
+    "redis": (REDIS, ["redis-server"]),
+    "chromium": (CHROMIUM, ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"]),
+}
+VARIABLES = {
+    "docker": "DOCKER_HOST",
+    "mariadb": "AERIE_TEST_MARIADB_URL",
+    "redis": "AERIE_TEST_REDIS_URL",
+    "chromium": "AERIE_TEST_CHROMIUM",
+}
+
+
+class Missing(Exception):
+    """A service cannot be had; the message says which, and what to do."""
+
+
+def main() -> int:
+    """Entry; answers the command's own exit code."""
+    parser = argparse.ArgumentParser(description="Run a command with the services that the tests need.")
+    parser.add_argument("--only", default=",".join(VARIABLES), help="comma-separated: " + ", ".join(VARIABLES))
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    wanted = [name for name in options.only.split(",") if name]
+    if not command or any(name not in VARIABLES for name in wanted):
+        parser.error(f"give a command after --, and services among {', '.join(VARIABLES)}")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        with contextlib.ExitStack() as stack:
+            environment = {**os.environ, "AERIE_TEST_REQUIRE": "1", **stack.enter_context(services(wanted))}
+            return run(command, environment)
+    except Missing as error:
+        say(f"✗ {error}")
+        return 3
+    except KeyboardInterrupt:
+        return 130
+
+
+@contextlib.contextmanager
+def services(wanted: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The services, as environment variables; stopped when the block ends. Raises Missing."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    install([name for name in wanted if name in PACKAGES and VARIABLES[name] not in os.environ])
+    starters: dict[str, Callable[[contextlib.ExitStack], str]] = {
+        "docker": _docker,
+        "mariadb": _mariadb,
+        "redis": _redis,
+        "chromium": lambda _: _program(CHROMIUM, "chromium"),
+    }
+    with contextlib.ExitStack() as stack:
+        found = {}
+        for name in wanted:
+            variable = VARIABLES[name]
+            # DOCKER_HOST is looked at by the finder, which goes on when nothing answers there
+            found[variable] = os.environ.get(variable, "") if name != "docker" else ""
+            if not found[variable]:
+                found[variable] = starters[name](stack)
+        yield found
+
+
+def install(names: Sequence[str]) -> None:
+    """Install what is missing of these, with one call of apt-get. Raises Missing."""
+    absent = [name for name in names if debian.which(*PACKAGES[name][0]) is None]
+    if not absent:
+        return
+    packages = [package for name in absent for package in PACKAGES[name][1]]
+    if not debian.can_install():
+        named = ", ".join(f"{name} (or name one in {VARIABLES[name]})" for name in absent)
+        raise Missing(f"The tests need {named}. Install them; as root on Debian or Ubuntu they are installed for you.")
+    try:
+        debian.install(packages, f"Installing {', '.join(absent)} for the tests", LOG)
+    except debian.InstallFailed as error:
+        raise Missing(str(error)) from error
+
+
+def run(command: Sequence[str], environment: dict[str, str]) -> int:
+    """Run the command to its end; an interrupt reaches it as well, and it has a minute to end."""
+    process = subprocess.Popen(command, env=environment, cwd=ROOT)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=60)
+        process.kill()
+        return process.wait()
+
+
+def _docker(stack: contextlib.ExitStack) -> str:
+    try:
+        found = engine.find(FOLDER / "engine")
+    except engine.NoEngine as error:
+        raise Missing(f"The tests need a Docker Engine. {error}.") from error
+    stack.callback(found.stop)
+    say(f"✓ Docker {found.version} ({found.found})")
+    return found.host
+
+
+def _program(names: Sequence[str], what: str) -> str:
+    path = debian.which(*names)
+    if path is None:
+        raise Missing(f"{what} was installed but is not there; see {LOG}.")
+    return path
+
+
+def _mariadb(stack: contextlib.ExitStack) -> str:
+    """A MariaDB on a port and in a folder of its own; safe from power cuts it is not, and need not be."""
+    server = _program(MARIADB, "MariaDB")
+    folder, port, password = FOLDER / "mariadb", free_port(), secrets.token_hex(12)
+    processes.end(FOLDER / "mariadb.json", STOP_SECONDS)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    sockets = short_folder(folder, room=16)
+    sockets.mkdir(parents=True, exist_ok=True)
+    user = ["--user=root"] if os.geteuid() == 0 else []
+    with Step("Starting MariaDB for the tests") as step, (FOLDER / "mariadb.log").open("wb") as log:
+        installer = debian.which("mariadb-install-db", "mysql_install_db")
+        if installer is None:
+            raise Missing(
+                "mariadb-install-db is missing beside MariaDB; install your system's whole server package (Debian: mariadb-server-core)."
+            )
+        options = ["--no-defaults", f"--datadir={folder / 'data'}", "--auth-root-authentication-method=normal", "--skip-test-db", *user]
+        if subprocess.run([installer, *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode != 0:
+            raise Missing(f"MariaDB could not make its data folder:\n{debian.last_lines(FOLDER / 'mariadb.log', 8)}")
+        first = folder / "first.sql"
+        first.write_text(
+            f"CREATE USER 'aerie'@'%' IDENTIFIED BY '{password}';\nGRANT ALL ON *.* TO 'aerie'@'%' WITH GRANT OPTION;\n"
+            "CREATE DATABASE aerie_test CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;\n"
+        )
+        command = [
+            server, "--no-defaults", f"--datadir={folder / 'data'}", f"--socket={sockets / 'db.sock'}", f"--pid-file={folder / 'db.pid'}",
+            f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve", "--character-set-server=utf8mb4", f"--init-file={first}",
+            "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--performance-schema=OFF", "--max-connections=200", *user,
+        ]  # fmt: skip
+        _start(command, "mariadb", log.fileno(), port, step)
+    stack.callback(processes.end, FOLDER / "mariadb.json", STOP_SECONDS)
+    if sockets != folder:
+        stack.callback(shutil.rmtree, sockets, ignore_errors=True)
+    return f"mysql+aiomysql://aerie:{password}@127.0.0.1:{port}/aerie_test?charset=utf8mb4"
+
+
+def _redis(stack: contextlib.ExitStack) -> str:
+    server, folder, port = _program(REDIS, "Redis"), FOLDER / "redis", free_port()
+    processes.end(FOLDER / "redis.json", STOP_SECONDS)
+    folder.mkdir(parents=True, exist_ok=True)
+    with Step("Starting Redis for the tests") as step, (FOLDER / "redis.log").open("wb") as log:
+        command = [server, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "no"]
+        _start(command, "redis", log.fileno(), port, step)
+    stack.callback(processes.end, FOLDER / "redis.json", STOP_SECONDS)
+    return f"redis://127.0.0.1:{port}/0"
+
+
+def _start(command: Sequence[str], name: str, log: int, port: int, step: Step) -> None:
+    """Start a server and wait until its port answers. Raises Missing with its last lines."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    record = FOLDER / f"{name}.json"
+    processes.remember(record, process.pid)
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            return
+        step.at(None)
+        time.sleep(0.05)
+    processes.end(record, STOP_SECONDS)
+    raise Missing(f"{name} does not start; its last lines:\n{debian.last_lines(FOLDER / f'{name}.log', 8)}")
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
