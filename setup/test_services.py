@@ -29,10 +29,10 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
 MARIADB, REDIS, CHROMIUM = ("mariadbd", "mysqld"), ("redis-server", "valkey-server"), ("chromium", "chromium-browser", "google-chrome")
-PACKAGES = {
-    "mariadb": (MARIADB, ["mariadb-server-core"]),
-    "redis": (REDIS, ["redis-server"]),
-    "chromium": (CHROMIUM, ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"]),
+PACKAGES: dict[str, tuple[list[tuple[str, ...]], list[str]]] = {  # programs that must be there, and the packages that bring them
+    "mariadb": ([MARIADB, ("mariadb-install-db",), ("my_print_defaults",)], ["mariadb-server-core", "mariadb-client-core"]),
+    "redis": ([REDIS], ["redis-server"]),
+    "chromium": ([CHROMIUM], ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"]),
 }
 VARIABLES = {
     "docker": "DOCKER_HOST",
@@ -93,7 +93,7 @@ def services(wanted: Sequence[str]) -> Iterator[dict[str, str]]:
 
 def install(names: Sequence[str]) -> None:
     """Install what is missing of these, with one call of apt-get. Raises Missing."""
-    absent = [name for name in names if debian.which(*PACKAGES[name][0]) is None]
+    absent = [name for name in names if any(debian.which(*programs) is None for programs in PACKAGES[name][0])]
     if not absent:
         return
     packages = [package for name in absent for package in PACKAGES[name][1]]
@@ -150,9 +150,7 @@ def _mariadb(stack: contextlib.ExitStack) -> str:
     with Step("Starting MariaDB for the tests") as step, (FOLDER / "mariadb.log").open("wb") as log:
         installer = debian.which("mariadb-install-db", "mysql_install_db")
         if installer is None:
-            raise Missing(
-                "mariadb-install-db is missing beside MariaDB; install your system's whole server package (Debian: mariadb-server-core)."
-            )
+            raise Missing("mariadb-install-db is missing; install the whole server package of your system (Debian: mariadb-server-core).")
         options = ["--no-defaults", f"--datadir={folder / 'data'}", "--auth-root-authentication-method=normal", "--skip-test-db", *user]
         if subprocess.run([installer, *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode != 0:
             raise Missing(f"MariaDB could not make its data folder:\n{debian.last_lines(FOLDER / 'mariadb.log', 8)}")
@@ -162,9 +160,10 @@ def _mariadb(stack: contextlib.ExitStack) -> str:
             "CREATE DATABASE aerie_test CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;\n"
         )
         command = [
-            server, "--no-defaults", f"--datadir={folder / 'data'}", f"--socket={sockets / 'db.sock'}", f"--pid-file={folder / 'db.pid'}",
+            server, "--no-defaults", f"--datadir={folder / 'data'}", f"--socket={sockets / 'db.sock'}",
+            f"--pid-file={folder / 'db.pid'}",
             f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve", "--character-set-server=utf8mb4", f"--init-file={first}",
-            "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--performance-schema=OFF", "--max-connections=200", *user,
+            "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--performance-schema=OFF", *user,
         ]  # fmt: skip
         _start(command, "mariadb", log.fileno(), port, step)
     stack.callback(processes.end, FOLDER / "mariadb.json", STOP_SECONDS)
