@@ -62,7 +62,7 @@ def current(kind: str, wanted: dict[str, str]) -> bool:
     try:
         stamp = json.loads(STAMP.read_text())
         return bool(stamp["root"] == str(ROOT) and stamp["locks"].get(kind) == wanted[kind] and (VENV / "bin" / "aerie").exists())
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
@@ -75,7 +75,7 @@ def usable() -> bool:
         return False
     try:
         moved = json.loads(STAMP.read_text())["root"] != str(ROOT)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         moved = False
     return answer == f"True {VENV}" and not moved
 

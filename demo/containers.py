@@ -1,0 +1,40 @@
+"""The demo's game containers, seen from outside the agent: stopped when the demo ends, removed when one was killed.
+
+Knows them by name alone, which is the server's UUID (as Wings names them). Must never touch a container whose name is not given.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from setup.engine_api import EngineApi, EngineError, query
+
+STOP_SECONDS = 10
+
+
+async def stop_all(api: EngineApi, uuids: Iterable[str]) -> list[str]:
+    """Stop (SIGTERM, killed after ten seconds) and remove these servers' containers; the UUIDs of those that existed."""
+    names = list(uuids)
+    stopped = await asyncio.gather(*(asyncio.to_thread(_remove, api, name) for name in names))
+    return [name for name, existed in zip(names, stopped, strict=True) if existed]
+
+
+def _remove(api: EngineApi, name: str) -> bool:
+    try:
+        api.json("POST", f"/containers/{name}/stop{query(t=STOP_SECONDS)}", timeout=STOP_SECONDS + 20)
+        api.json("DELETE", f"/containers/{name}{query(force='true', v='true')}", timeout=30)
+    except EngineError as error:
+        return error.status not in (0, 404)
+    return True
+
+
+def host_pid(api: EngineApi, name: str) -> int:
+    """The process id of a container's first process on the engine's machine; 0 when it is not running. Raises EngineError."""
+    return int(api.json("GET", f"/containers/{name}/json")["State"]["Pid"])
+
+
+def remove_network(api: EngineApi, name: str) -> None:
+    """Take the demo's network away, unless something still uses it."""
+    try:
+        api.json("DELETE", f"/networks/{name}")
+    except EngineError:
+        return
