@@ -33,4 +33,4 @@ venv-dev:
 	@sh setup/bootstrap.sh dev
 
 clean:  ## forget everything that was made here: environment, demo, private engine
-	@$(PYTHON) -m setup.clean
+	@python3 -m setup.clean

@@ -1,14 +1,18 @@
 """A network bridge for the private engine, so that two engines on one machine do not hand out the same addresses.
 
-Knows three Linux ioctls and /proc/net/route. Must never touch an interface that it did not name itself.
+Knows a few Linux ioctls, /proc/net/route and iptables. Must never touch an interface that it did not name itself.
 """
 
 import contextlib
 import fcntl
 import ipaddress
+import shlex
 import socket
 import struct
+import subprocess
 from pathlib import Path
+
+from setup.debian import which
 
 ADD_BRIDGE, DELETE_BRIDGE = 0x89A0, 0x89A1  # SIOCBRADDBR, SIOCBRDELBR
 SET_FLAGS, GET_FLAGS, SET_ADDRESS, SET_MASK = 0x8914, 0x8913, 0x8916, 0x891C
@@ -44,6 +48,19 @@ def remove(name: str) -> None:
         with contextlib.suppress(OSError):
             fcntl.ioctl(control, SET_FLAGS, struct.pack("16sh", name.encode(), 0))
         fcntl.ioctl(control, DELETE_BRIDGE, name.encode() + b"\0")
+
+
+def forget_rules(name: str) -> None:
+    """Take away the firewall rules that dockerd made for this bridge and leaves behind when it ends."""
+    program = which("iptables")
+    if program is None:
+        return
+    for table in ("nat", "filter"):
+        listed = subprocess.run([program, "-w", "-t", table, "-S"], capture_output=True, text=True, check=False)
+        for line in listed.stdout.splitlines():
+            words = shlex.split(line)
+            if words[:1] == ["-A"] and name in words:
+                subprocess.run([program, "-w", "-t", table, "-D", *words[1:]], capture_output=True, check=False)
 
 
 def free_subnet() -> ipaddress.IPv4Network | None:

@@ -154,6 +154,7 @@ class PrivateEngine:
         processes.end(self.pid, STOP_SECONDS)
         self._tidy()
         bridge.remove(self.bridge)
+        bridge.forget_rules(self.bridge)
         if self.sockets != self.folder:
             shutil.rmtree(self.sockets, ignore_errors=True)
 
