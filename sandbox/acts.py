@@ -88,7 +88,10 @@ class Acts:
             reply_to = channel.messages.get(str(operation["reply_to"]))
             if reply_to is None:
                 raise ActRefused("The message you reply to is not here any more.")
-        body: Json = {"content": content, "allowed_mentions": {"parse": ["users", "roles", "everyone"], "replied_user": operation.get("ping", True) is True}}
+        body: Json = {
+            "content": content,
+            "allowed_mentions": {"parse": ["users", "roles", "everyone"], "replied_user": operation.get("ping", True) is True},
+        }
         parts = [Upload(index, item.filename, item.data) for index, item in enumerate(uploads)]
         draft = messages.draft(body, parts, self._world.clock, partial(self._world.url_of, channel.id))
         message = posting.publish(self._world, posting.compose(self._world, channel, user, draft, reply_to=reply_to))
@@ -115,7 +118,9 @@ class Acts:
         interactions.may_run(self._world.state.permissions_in(user.id, channel))
         root, path, leaf = invocations.find(self._offered(user, channel), str(operation.get("command") or ""))
         chosen = invocations.partial_options(leaf, _options(operation), str(operation.get("focused")))
-        made = self._world.interactions.begin(AUTOCOMPLETE, user, channel, invocations.command_data(root, path, chosen, {}), name=root["name"])
+        made = self._world.interactions.begin(
+            AUTOCOMPLETE, user, channel, invocations.command_data(root, path, chosen, {}), name=root["name"]
+        )
         assert made.choices is not None
         async with asyncio.timeout(limits.ACKNOWLEDGE_SECONDS + 1):
             choices = await made.choices
@@ -215,5 +220,3 @@ def _sentence(error: DiscordError) -> str:
         return None
 
     return first(error.errors or {}) or error.message
-
-

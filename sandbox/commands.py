@@ -45,7 +45,8 @@ class Commands:
         old = table.get(command_id) if command_id is not None else same
         if command_id is not None and same is not None and same["id"] != command_id:
             raise DiscordError(400, 50035, "Invalid Form Body", {
-                "name": {"_errors": [{"code": "APPLICATION_COMMANDS_DUPLICATE_NAME", "message": "Application command names must be unique"}]}
+                "name": {"_errors": [{"code": "APPLICATION_COMMANDS_DUPLICATE_NAME",
+                "message": "Application command names must be unique"}]}
             })  # fmt: skip
         if old is None:
             rules.check_count(checked["type"], sum(item["type"] == checked["type"] for item in table.values()) + 1)
@@ -70,7 +71,9 @@ class Commands:
         now = self._clock.now()
         recent = [moment for moment in self._creates.get(scope, []) if now - moment < 24 * 3600]
         if len(recent) + count > limits.COMMAND_CREATES_PER_DAY:
-            raise DiscordError(400, 30034, f"Max number of daily application command creates has been reached ({limits.COMMAND_CREATES_PER_DAY})")
+            raise DiscordError(
+                400, 30034, f"Max number of daily application command creates has been reached ({limits.COMMAND_CREATES_PER_DAY})"
+            )
         self._creates[scope] = recent + [now] * count
 
     def visible(self, guild_id: str, member_permissions: int) -> list[Json]:

@@ -40,8 +40,8 @@ def require_loopback(host: str, *, allow_remote: bool) -> None:
     """Raises NotLoopback unless `host` is a loopback address or remote access was allowed on purpose."""
     if not allow_remote and not _loopback_name(host):
         raise NotLoopback(
-            f"the sandbox listens on loopback only, and {host!r} is not: whoever reaches it is any person of the community without a password. "
-            "Use 127.0.0.1, or set allow_remote when the network around it is closed."
+            f"the sandbox listens on loopback only, and {host!r} is not: whoever reaches it is any person of the community "
+            "without a password. Use 127.0.0.1, or set allow_remote when the network around it is closed."
         )
 
 

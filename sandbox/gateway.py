@@ -26,14 +26,27 @@ from sandbox.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
-DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE_STATE, RESUME, RECONNECT, REQUEST_MEMBERS, INVALID, HELLO, ACK = 0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11
+DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE_STATE, RESUME, RECONNECT, REQUEST_MEMBERS, INVALID, HELLO, ACK = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    6,
+    7,
+    8,
+    9,
+    10,
+    11,
+)
 REQUEST_SOUNDBOARD = 31
 KNOWN_INTENTS = (1 << 26) - 1
 PRIVILEGED = {"members": hub.MEMBERS, "presences": hub.PRESENCES, "message_content": hub.MESSAGE_CONTENT}
 CLOSE_REASONS = {
     4000: "Unknown error.", 4001: "Unknown opcode.", 4002: "Error while decoding payload.", 4003: "Not authenticated.",
     4004: "Authentication failed.", 4005: "Already authenticated.", 4007: "Invalid seq.", 4008: "Rate limited.", 4009: "Session timed out.",
-    4010: "Invalid shard.", 4011: "Sharding required.", 4012: "Invalid API version.", 4013: "Invalid intent(s).", 4014: "Disallowed intent(s).",
+    4010: "Invalid shard.", 4011: "Sharding required.", 4012: "Invalid API version.",
+    4013: "Invalid intent(s).", 4014: "Disallowed intent(s).",
 }  # fmt: skip
 
 
@@ -187,7 +200,9 @@ class Gateway:
         try:
             if request.query.get("v", "10") not in ("9", "10") or request.query.get("encoding", "json") != "json":
                 raise Refused(4012)
-            connection.put(orjson.dumps({"op": HELLO, "s": None, "t": None, "d": {"heartbeat_interval": limits.HEARTBEAT_INTERVAL_MS, "_trace": []}}))
+            connection.put(
+                orjson.dumps({"op": HELLO, "s": None, "t": None, "d": {"heartbeat_interval": limits.HEARTBEAT_INTERVAL_MS, "_trace": []}})
+            )
             await self._read(connection)
         except Refused as refusal:
             await self._flush(connection)
@@ -286,7 +301,8 @@ class Gateway:
     def _ready(self, session: Session) -> None:
         guilds = [guild for guild in self._state.guilds.values() if session.serves(guild.id)]
         session.dispatch("READY", {
-            "v": 10, "user": objects.own_user(self._state), "session_id": session.id, "shard": list(session.shard), "session_type": "normal",
+            "v": 10, "user": objects.own_user(self._state), "session_id": session.id, "shard": list(session.shard),
+            "session_type": "normal",
             "resume_gateway_url": self._hub.base_url.replace("http", "ws", 1) + "/gateway", "private_channels": [], "relationships": [],
             "guilds": [{"id": guild.id, "unavailable": True} for guild in guilds], "user_settings": {}, "presences": [],
             "application": {"id": self._state.application_id, "flags": application_flags(self._state)}, "_trace": [],
@@ -346,7 +362,8 @@ class Gateway:
         parts = [found[start : start + limits.CHUNK_MEMBERS] for start in range(0, len(found), limits.CHUNK_MEMBERS)] or [[]]
         for index, part in enumerate(parts):
             chunk: Json = {
-                "guild_id": guild.id, "members": [objects.member(member) for member in part], "chunk_index": index, "chunk_count": len(parts),
+                "guild_id": guild.id, "members": [objects.member(member) for member in part], "chunk_index": index,
+                "chunk_count": len(parts),
                 "not_found": missing, "presences": [],
             }  # fmt: skip
             if isinstance(data.get("nonce"), str):
@@ -411,4 +428,3 @@ def without_content(data: Json) -> Json:
     hidden = {**data, "content": "", "embeds": [], "attachments": [], "components": []}
     hidden.pop("poll", None)
     return hidden
-

@@ -97,7 +97,9 @@ class Hub:
             data: Json = {"id": message.id, "channel_id": message.channel_id, **({"guild_id": guild_id} if guild_id else {})}
             self.emit(Event("MESSAGE_DELETE", data, DIRECT_MESSAGES if guild_id is None else GUILD_MESSAGES, guild_id))
         self.show(
-            {"type": "message_delete", "channel_id": message.channel_id, "message_id": message.id}, only=message.ephemeral_for, channel=channel
+            {"type": "message_delete", "channel_id": message.channel_id, "message_id": message.id},
+            only=message.ephemeral_for,
+            channel=channel,
         )
 
     def messages_deleted(self, channel: Channel, messages: list[Message]) -> None:
@@ -111,7 +113,8 @@ class Hub:
         """A reaction came or went; the page sees it as an update of the message."""
         channel, guild_id = self._scene(message)
         data: Json = {
-            "user_id": user_id, "channel_id": message.channel_id, "message_id": message.id, "emoji": objects.emoji(key), "burst": False, "type": 0,
+            "user_id": user_id, "channel_id": message.channel_id, "message_id": message.id, "emoji": objects.emoji(key), "burst": False,
+            "type": 0,
         }  # fmt: skip
         guild = self._state.guilds.get(guild_id or "")
         if guild is not None:
@@ -137,7 +140,9 @@ class Hub:
     def reactions_shown(self, message: Message, channel: Channel | None) -> None:
         """The page's view of changed reactions."""
         shown = objects.shown_message(self._state, self.base_url, message)
-        self.show({"type": "message_update", "channel_id": message.channel_id, "message": shown}, only=message.ephemeral_for, channel=channel)
+        self.show(
+            {"type": "message_update", "channel_id": message.channel_id, "message": shown}, only=message.ephemeral_for, channel=channel
+        )
 
     def pins_changed(self, channel: Channel, message: Message) -> None:
         """A message was pinned or unpinned."""

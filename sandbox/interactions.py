@@ -17,7 +17,11 @@ from sandbox.state import EPHEMERAL, Channel, Message, State, User
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5
 PONG, REPLY, DEFERRED_REPLY, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL = 1, 4, 5, 6, 7, 8, 9
 
-WORDS_FAILED = {COMMAND: "The application did not respond", COMPONENT: "This interaction failed", MODAL_SUBMIT: "Something went wrong. Try again."}
+WORDS_FAILED = {
+    COMMAND: "The application did not respond",
+    COMPONENT: "This interaction failed",
+    MODAL_SUBMIT: "Something went wrong. Try again.",
+}
 
 
 @dataclass(eq=False)
@@ -46,7 +50,8 @@ class Interaction:
     def metadata(self) -> Json:
         """`interaction_metadata` of the messages it makes."""
         made: Json = {
-            "id": self.id, "type": self.kind, "user": objects.user(self.user), "authorizing_integration_owners": {"0": self.guild_id or "0"},
+            "id": self.id, "type": self.kind, "user": objects.user(self.user),
+            "authorizing_integration_owners": {"0": self.guild_id or "0"},
         }  # fmt: skip
         if self.kind == COMPONENT and self.message is not None:
             made["interacted_message_id"] = self.message.id
@@ -129,7 +134,11 @@ class Interactions:
 
     def failed(self, item: Interaction) -> None:
         """Tells the person that nothing came."""
-        frame: Json = {"type": "interaction_failed", "interaction_id": item.id, "reason": WORDS_FAILED.get(item.kind, "This interaction failed")}
+        frame: Json = {
+            "type": "interaction_failed",
+            "interaction_id": item.id,
+            "reason": WORDS_FAILED.get(item.kind, "This interaction failed"),
+        }
         if item.message is not None:
             frame["message_id"] = item.message.id
         self._hub.show(frame, only=item.user.id)
@@ -152,7 +161,11 @@ class Interactions:
             MODAL_SUBMIT: {REPLY, DEFERRED_REPLY, *({DEFERRED_UPDATE, UPDATE} if item.message is not None else set())},
         }[item.kind]
         if kind not in allowed:
-            raise errors.invalid(("type",), "INTERACTION_CALLBACK_TYPE_INVALID", f"Callback type {kind} cannot answer an interaction of type {item.kind}; it takes {sorted(allowed)}.")
+            raise errors.invalid(
+                ("type",),
+                "INTERACTION_CALLBACK_TYPE_INVALID",
+                f"Callback type {kind} cannot answer an interaction of type {item.kind}; it takes {sorted(allowed)}.",
+            )
 
     def acknowledge(self, item: Interaction, kind: int) -> None:
         """Marks an interaction as answered and stops its clock."""

@@ -50,10 +50,11 @@ class Resolver:
             return None
         self.resolved.setdefault("users", {})[found.id] = objects.user(found)
         if self.guild is not None:
-            member = {**objects.partial_member(self.guild.members[found.id]), "permissions": str(self.guild.member_permissions(found.id, self.channel))}
-            for key in ("deaf", "mute"):
-                member.pop(key)
-            self.resolved.setdefault("members", {})[found.id] = {**member, "deaf": False, "mute": False}
+            member = {
+                **objects.partial_member(self.guild.members[found.id]),
+                "permissions": str(self.guild.member_permissions(found.id, self.channel)),
+            }
+            self.resolved.setdefault("members", {})[found.id] = member
         return found.id
 
     def role(self, value: Any) -> str | None:
@@ -69,7 +70,9 @@ class Resolver:
         """A channel by id, mention or name."""
         text = str(value).strip().removeprefix("<#").removesuffix(">").removeprefix("#")
         places = [*self.guild.channels.values(), *self.guild.threads.values()] if self.guild else []
-        found = next((one for one in places if (one.id == text or one.name.lower() == text.lower()) and (not types or one.type in types)), None)
+        found = next(
+            (one for one in places if (one.id == text or one.name.lower() == text.lower()) and (not types or one.type in types)), None
+        )
         if found is not None:
             shown = objects.channel(self.state, found)
             shown["permissions"] = str(self.state.permissions_in(self.state.bot.id, found))
@@ -108,7 +111,7 @@ def find(offered: list[Json], name: str) -> tuple[Json, list[Json], Json]:
     for word in words[1:]:
         inner = next((option for option in leaf["options"] if option["type"] <= GROUP and option["name"] == word), None)
         if inner is None:
-            raise ActRefused(f"/{' '.join(words[:len(path) + 1])} has no subcommand {word}.")
+            raise ActRefused(f"/{' '.join(words[: len(path) + 1])} has no subcommand {word}.")
         path.append(inner)
         leaf = inner
     if any(option["type"] <= GROUP for option in leaf["options"]):
@@ -186,7 +189,8 @@ def _value(option: Json, value: Any, resolver: Resolver) -> Any:
     if kind == CHANNEL:
         found = resolver.place(value, option.get("channel_types") or [])
     if found is None:
-        raise ActRefused(f"{name} must be a {({USER_OPTION: 'member', ROLE: 'role', CHANNEL: 'channel'}).get(kind, 'member or role')}; {value!r} is none here.")
+        what = {USER_OPTION: "member", ROLE: "role", CHANNEL: "channel"}.get(kind, "member or role")
+        raise ActRefused(f"{name} must be a {what}; {value!r} is none here.")
     return found
 
 
@@ -319,5 +323,3 @@ def _prefilled(entry: Json) -> Any:
         defaults = [option["value"] for option in entry["options"] if option["default"]]
         return (defaults[0] if defaults else None) if entry["type"] == components.RADIO else defaults
     return entry.get("value")
-
-

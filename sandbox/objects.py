@@ -12,7 +12,8 @@ from sandbox.state import Attachment, Channel, Guild, Member, Message, Role, Sta
 def user(someone: User) -> Json:
     """A user object."""
     return {
-        "id": someone.id, "username": someone.name, "discriminator": "0000" if someone.bot else "0", "global_name": None if someone.bot else someone.name,
+        "id": someone.id, "username": someone.name, "discriminator": "0000" if someone.bot else "0",
+        "global_name": None if someone.bot else someone.name,
         "avatar": someone.avatar, "bot": someone.bot, "system": False, "public_flags": 0, "flags": 0, "banner": None,
         "accent_color": None, "avatar_decoration_data": None, "collectibles": None, "primary_guild": None, "clan": None,
     }  # fmt: skip
@@ -67,7 +68,12 @@ def channel(state: State, item: Channel) -> Json:
     if item.type in (0, 5, 15):
         found["default_auto_archive_duration"] = item.default_archive_minutes
     if item.type == 15:
-        found |= {"available_tags": item.available_tags, "default_reaction_emoji": None, "default_sort_order": None, "default_forum_layout": 0}
+        found |= {
+            "available_tags": item.available_tags,
+            "default_reaction_emoji": None,
+            "default_sort_order": None,
+            "default_forum_layout": 0,
+        }
     return found
 
 
@@ -81,7 +87,8 @@ def thread(item: Channel) -> Json:
         "message_count": len(item.messages), "member_count": len(info.members), "total_message_sent": info.total_messages,
         "applied_tags": info.applied_tags,
         "thread_metadata": {
-            "archived": info.archived, "auto_archive_duration": info.archive_minutes, "archive_timestamp": info.archived_at or info.created_at,
+            "archived": info.archived, "auto_archive_duration": info.archive_minutes,
+            "archive_timestamp": info.archived_at or info.created_at,
             "locked": info.locked, "create_timestamp": info.created_at, **({"invitable": info.invitable} if item.type == 12 else {}),
         },
     }  # fmt: skip
@@ -102,9 +109,14 @@ def guild(state: State, item: Guild, *, all_members: bool) -> Json:
         "member_count": len(item.members),
         "members": [member(one) for one in item.members.values() if all_members or one.user.bot],
         "channels": [channel(state, one) for one in item.channels.values()],
-        "threads": [thread(one) for one in item.threads.values() if one.thread and not one.thread.archived and state.can_see(state.bot.id, one)],
+        "threads": [thread(one) for one in active_threads(state, item)],
         "voice_states": [], "presences": [], "stage_instances": [], "guild_scheduled_events": [], "soundboard_sounds": [],
     }  # fmt: skip
+
+
+def active_threads(state: State, item: Guild) -> list[Channel]:
+    """The threads of a guild that are not archived and that the bot sees."""
+    return [one for one in item.threads.values() if one.thread and not one.thread.archived and state.can_see(state.bot.id, one)]
 
 
 def guild_only(item: Guild) -> Json:

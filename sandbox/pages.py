@@ -163,7 +163,7 @@ class Pages:
             answer = {"ok": False, "error": str(refusal)}
         except orjson.JSONDecodeError as error:
             answer = {"ok": False, "error": f"That is not JSON: {error}."}
-        except Exception:  # noqa: BLE001  (the edge: one bad operation must not take the page down)
+        except Exception:
             name = request_id(self._world.clock)
             log.exception("operation of %s failed, reference %s", screen.user.name, name)
             answer = {"ok": False, "error": f"The sandbox failed at this; its log has it under {name}."}

@@ -108,7 +108,9 @@ class Person:
         """Chooses values (or labels, or names) in a select of a message; answers the interaction's id."""
         entry = self._component(message, placeholder_or_custom_id, {3, 5, 6, 7, 8})
         chosen = [values] if isinstance(values, str) else list(values)
-        data = await self.operate("select", channel_id=message["channel_id"], message_id=message["id"], custom_id=entry["custom_id"], values=chosen)
+        data = await self.operate(
+            "select", channel_id=message["channel_id"], message_id=message["id"], custom_id=entry["custom_id"], values=chosen
+        )
         return str(data["interaction_id"])
 
     async def submit(self, values: Json, modal: Json | None = None) -> str:
@@ -205,7 +207,10 @@ class Person:
     async def wait_for_modal(self, timeout: float = 10.0, *, interaction_id: str | None = None) -> Json:
         """The form that opens, of one interaction or the newest."""
         return await self._until(
-            lambda: next((form for form in reversed(self.modals) if interaction_id in (None, form["interaction_id"])), None), timeout, "a form", None
+            lambda: next((form for form in reversed(self.modals) if interaction_id in (None, form["interaction_id"])), None),
+            timeout,
+            "a form",
+            None,
         )
 
     async def wait_for_failure(self, interaction_id: str, timeout: float = 10.0) -> str:
@@ -231,7 +236,10 @@ class Person:
             raise NotSeen(f"{self.me['name']} did not see {what} within {timeout} s; last seen:\n{self._last_seen(channel)}") from None
 
     def _last_seen(self, channel: str | None) -> str:
-        lines = [f"  [{message['id']}] {message['author']['username']}: {self.text_of(message)[:300]!r}" for message in self.messages(channel)[-5:]]
+        lines = [
+            f"  [{message['id']}] {message['author']['username']}: {self.text_of(message)[:300]!r}"
+            for message in self.messages(channel)[-5:]
+        ]
         lines += [f"  failed: {failure['reason']}" for failure in self.failures[-3:]]
         return "\n".join(lines) or "  nothing at all"
 

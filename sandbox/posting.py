@@ -49,12 +49,18 @@ def compose(
     found = mentions.find(draft.mention_text(), guild, set(world.state.users), draft.allowed, bits, replied)
     flags = draft.flags | extra_flags
     message = Message(
-        message_id or world.clock.snowflake(), channel.id, author, draft.content, world.clock.iso(), None, REPLY if reply_to else DEFAULT, flags,
+        message_id or world.clock.snowflake(), channel.id, author, draft.content, world.clock.iso(), None,
+        REPLY if reply_to else DEFAULT, flags,
         draft.tts, draft.embeds, draft.components, draft.attachments, found.users, found.roles, found.everyone, nonce=draft.nonce,
         poll=draft.poll, webhook_id=webhook_id,
     )  # fmt: skip
     if reply_to is not None:
-        message.reference = {"type": 0, "channel_id": channel.id, "message_id": reply_to.id, **({"guild_id": channel.guild_id} if channel.guild_id else {})}
+        message.reference = {
+            "type": 0,
+            "channel_id": channel.id,
+            "message_id": reply_to.id,
+            **({"guild_id": channel.guild_id} if channel.guild_id else {}),
+        }
     if interaction is not None:
         message.interaction = interaction.metadata()
         message.interaction_name = interaction.name

@@ -233,15 +233,11 @@ class State:
     def _grow(self, seed: SeedGuild) -> Guild:
         clock = self.clock
         guild = Guild(clock.snowflake(), seed.name, "", seed.locale)
-        everyone = (
-            permissions.EVERYONE_DEFAULT if seed.everyone_permissions is None else permissions.from_names(seed.everyone_permissions)
-        )
+        everyone = permissions.EVERYONE_DEFAULT if seed.everyone_permissions is None else permissions.from_names(seed.everyone_permissions)
         guild.roles[guild.id] = Role(guild.id, "@everyone", everyone)
         by_name = {"@everyone": guild.id}
         for position, role in zip(range(len(seed.roles), 0, -1), seed.roles, strict=True):  # listed from the highest down
-            made = Role(
-                clock.snowflake(), role.name, role.bits(), int(role.color[1:] or "0", 16), position, role.hoist, role.mentionable
-            )
+            made = Role(clock.snowflake(), role.name, role.bits(), int(role.color[1:] or "0", 16), position, role.hoist, role.mentionable)
             guild.roles[made.id] = made
             by_name[role.name] = made.id
         bot_bits = permissions.BOT_DEFAULT if seed.bot_permissions is None else permissions.from_names(seed.bot_permissions)
@@ -307,7 +303,12 @@ class State:
         if guild is None:
             return permissions.ALL & ~permissions.ADMINISTRATOR if user_id in channel.recipients or user_id == self.bot.id else 0
         bits = guild.member_permissions(user_id, channel)
-        if channel.thread is not None and channel.type == 12 and user_id not in channel.thread.members and not bits & permissions.MANAGE_THREADS:
+        if (
+            channel.thread is not None
+            and channel.type == 12
+            and user_id not in channel.thread.members
+            and not bits & permissions.MANAGE_THREADS
+        ):
             return 0
         return bits
 

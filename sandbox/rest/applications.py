@@ -22,8 +22,10 @@ async def me(call: Call) -> Json:
     state = call.world.state
     owner = next(iter(state.guilds.values())).owner_id
     return {
-        "id": state.application_id, "name": state.application_name, "description": state.application_description, "icon": None, "cover_image": None,
-        "bot_public": True, "bot_require_code_grant": False, "verify_key": "0" * 64, "owner": objects.user(state.users[owner]), "team": None,
+        "id": state.application_id, "name": state.application_name, "description": state.application_description, "icon": None,
+        "cover_image": None,
+        "bot_public": True, "bot_require_code_grant": False, "verify_key": "0" * 64, "owner": objects.user(state.users[owner]),
+        "team": None,
         "flags": application_flags(state), "summary": "", "tags": [], "hook": True, "type": None, "rpc_origins": [], "redirect_uris": [],
         "interactions_endpoint_url": None, "role_connections_verification_url": None, "approximate_guild_count": len(state.guilds),
         "approximate_user_install_count": 0, "integration_types_config": {"0": {}}, "bot": objects.user(state.bot), "is_monetized": False,

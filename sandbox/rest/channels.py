@@ -145,7 +145,9 @@ async def start_thread(call: Call) -> Answer:
     channel_of(call, needed)
     thread = _open(call, parent, kind)
     if kind != 12:
-        notice = Message(call.world.clock.snowflake(), parent.id, call.world.state.bot, thread.name, call.world.clock.iso(), type=posting.THREAD_STARTED)
+        notice = Message(
+            call.world.clock.snowflake(), parent.id, call.world.state.bot, thread.name, call.world.clock.iso(), type=posting.THREAD_STARTED
+        )
         notice.reference = {"type": 0, "channel_id": thread.id, "guild_id": parent.guild_id}
         posting.publish(call.world, notice)
     return _with_member(call, thread)
@@ -224,13 +226,15 @@ async def archived_threads(call: Call) -> Json:
     parent = channel_of(call)
     kinds = (12,) if call.route.template.endswith("private") else (10, 11)
     guild = _guild(call, parent)
-    found = [one for one in guild.threads.values() if one.parent_id == parent.id and one.type in kinds and one.thread and one.thread.archived]
+    found = [
+        one for one in guild.threads.values() if one.parent_id == parent.id and one.type in kinds and one.thread and one.thread.archived
+    ]
     return {"threads": [objects.thread(one) for one in found], "members": [], "has_more": False}
 
 
 ROUTES = [
     Route("GET", CHANNEL, read),
-    Route("PATCH", CHANNEL, modify, extra=renaming),
+    Route("PATCH", CHANNEL, modify, also=renaming),
     Route("DELETE", CHANNEL, delete),
     Route("PUT", CHANNEL + "/permissions/{overwrite_id}", set_overwrite),
     Route("DELETE", CHANNEL + "/permissions/{overwrite_id}", delete_overwrite),

@@ -59,8 +59,12 @@ async def create_channel(call: Call) -> Answer:
 async def threads(call: Call) -> Json:
     """GET the active threads the bot sees."""
     guild, state = guild_of(call), call.world.state
-    found = [thread for thread in guild.threads.values() if thread.thread and not thread.thread.archived and state.can_see(state.bot.id, thread)]
-    mine = [objects.thread_member(state, thread, state.bot.id) for thread in found if thread.thread and state.bot.id in thread.thread.members]
+    found = [
+        thread for thread in guild.threads.values() if thread.thread and not thread.thread.archived and state.can_see(state.bot.id, thread)
+    ]
+    mine = [
+        objects.thread_member(state, thread, state.bot.id) for thread in found if thread.thread and state.bot.id in thread.thread.members
+    ]
     return {"threads": [objects.thread(thread) for thread in found], "members": mine}
 
 
@@ -100,7 +104,9 @@ async def edit_member(call: Call) -> Json:
             guild_permission(call, guild, permissions.MANAGE_NICKNAMES)
         found.nick = shapes.string(call.form, "nick", form, high=limits.NICKNAME) or None
     if call.form.get("roles") is not None:
-        wanted = [shapes.snowflake(one, form.at("roles", index)) for index, one in enumerate(shapes.listing(call.form, "roles", form, high=250))]
+        wanted = [
+            shapes.snowflake(one, form.at("roles", index)) for index, one in enumerate(shapes.listing(call.form, "roles", form, high=250))
+        ]
         form.check()
         for role_id in set(wanted) ^ set(found.roles):
             _below_bot(call, guild, role_id or "")

@@ -20,8 +20,8 @@ from sandbox.rest.router import Call, Route
 from sandbox.rules import commands as command_rules
 from sandbox.rules import messages as rules
 from sandbox.rules import modals, shapes
-from sandbox.rules.messages import Draft
 from sandbox.rules.mentions import Allowed
+from sandbox.rules.messages import Draft
 from sandbox.state import EPHEMERAL, LOADING, Message
 
 

@@ -268,7 +268,7 @@ ROUTES = [
     Route("PUT", "/channels/{channel_id}/pins/{message_id}", pin),
     Route("DELETE", "/channels/{channel_id}/pins/{message_id}", unpin),
     Route("GET", ONE, read),
-    Route("PATCH", ONE, edit, buckets=(limits.EDIT_MESSAGE,), extra=old_message),
+    Route("PATCH", ONE, edit, buckets=(limits.EDIT_MESSAGE,), also=old_message),
     Route("DELETE", ONE, delete, buckets=(limits.DELETE_MESSAGE,)),
     Route("DELETE", ONE + "/reactions", clear_reactions, buckets=(limits.REACT,)),
     Route("GET", EMOJI, reactors),

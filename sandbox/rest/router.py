@@ -83,7 +83,7 @@ class Route:
     handler: Handler
     bot: bool = True  # needs the bot's token, and counts against its 50/s
     buckets: tuple[Bucket, ...] = ()
-    extra: Extra | None = None
+    also: Extra | None = None
     counts_global: bool = True
 
 
@@ -161,14 +161,16 @@ class Router:
         limiter = self._world.limiter
         try:
             if (seconds := limiter.banned()) > 0:
-                return web.Response(status=429, text="error code: 1015", content_type="text/plain", headers={"Retry-After": str(int(seconds) + 1)})
+                return web.Response(
+                    status=429, text="error code: 1015", content_type="text/plain", headers={"Retry-After": str(int(seconds) + 1)}
+                )
             await self._read(call)
             if self._traffic.latency:
                 await asyncio.sleep(self._traffic.latency)
             self._authorise(call)
             if route.counts_global and (denied := limiter.take_global()) is not None:
                 return self._limited(call, denied, headers)
-            wanted = [(bucket, _scope(bucket, call.ids)) for bucket in route.buckets] + (route.extra(call) if route.extra is not None else [])
+            wanted = [(bucket, _scope(bucket, call.ids)) for bucket in route.buckets] + (route.also(call) if route.also is not None else [])
             denied = limiter.take(wanted)
             for bucket, scope in wanted:
                 if bucket.shown:
@@ -197,7 +199,9 @@ class Router:
         if bucket is None:
             headers["X-RateLimit-Global"] = "true"
         self._world.limiter.invalid()
-        log.info("429 for %s %s: %s, retry after %.3f s", call.request.method, call.request.path, bucket.name if bucket else "global", retry)
+        log.info(
+            "429 for %s %s: %s, retry after %.3f s", call.request.method, call.request.path, bucket.name if bucket else "global", retry
+        )
         return self._send(call, body, 429, headers)
 
     def _send(self, call: Call, body: Any, status: int, headers: dict[str, str]) -> web.Response:
@@ -228,7 +232,9 @@ class Router:
                 call.body = _decode(raw) if raw else None
             elif await request.read():
                 raise errors.invalid(
-                    ("_errors",), "CONTENT_TYPE_INVALID", 'Expected "Content-Type" header to be one of {\'application/json\', \'multipart/form-data\'}.'
+                    ("_errors",),
+                    "CONTENT_TYPE_INVALID",
+                    "Expected \"Content-Type\" header to be one of {'application/json', 'multipart/form-data'}.",
                 )
         except web.HTTPRequestEntityTooLarge:
             raise too_large() from None

@@ -69,7 +69,8 @@ async def gateway_bot(call: Call) -> Json:
         **await gateway(call),
         "shards": 1,
         "session_start_limit": {
-            "total": limits.IDENTIFIES_PER_DAY, "remaining": call.world.gateway.identifies_left, "reset_after": 24 * 3600 * 1000, "max_concurrency": 1,
+            "total": limits.IDENTIFIES_PER_DAY, "remaining": call.world.gateway.identifies_left, "reset_after": 24 * 3600 * 1000,
+            "max_concurrency": 1,
         },
     }  # fmt: skip
 

@@ -164,7 +164,7 @@ async def delete(call: Call) -> Answer:
 
 def _by_token(method: str, template: str, handler: Any, *, limited: bool = True) -> Route:
     buckets = (limits.EXECUTE_WEBHOOK,) if limited else ()
-    return Route(method, template, handler, bot=False, counts_global=False, buckets=buckets, extra=per_channel if limited else None)
+    return Route(method, template, handler, bot=False, counts_global=False, buckets=buckets, also=per_channel if limited else None)
 
 
 ROUTES = [

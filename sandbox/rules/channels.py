@@ -65,7 +65,8 @@ def _read(body: Json, form: Form, channel: Channel, guild: Guild) -> None:
     if body.get("available_tags") is not None:
         tags = shapes.listing(body, "available_tags", form, high=20)
         channel.available_tags = [
-            {"id": str(tag.get("id") or f"{channel.id[:-2]}{index:02}"), "name": shapes.string(tag, "name", form.at("available_tags", index), low=1, high=20, required=True),
+            {"id": str(tag.get("id") or f"{channel.id[:-2]}{index:02}"), "name": shapes.string(tag,
+            "name", form.at("available_tags", index), low=1, high=20, required=True),
              "moderated": bool(tag.get("moderated")), "emoji_id": tag.get("emoji_id"), "emoji_name": tag.get("emoji_name")}
             for index, tag in enumerate(shapes.as_dict(one, form.at("available_tags")) for one in tags)
         ]  # fmt: skip
@@ -79,7 +80,9 @@ def _category(body: Json, form: Form, channel: Channel, guild: Guild) -> str | N
         form.at("parent_id").add("CHANNEL_PARENT_INVALID", "Category does not exist")
         return None
     if channel.parent_id != parent.id and sum(one.parent_id == parent.id for one in guild.channels.values()) >= limits.CATEGORY_CHANNELS:
-        form.at("parent_id").add("CHANNEL_PARENT_MAX_CHANNELS", f"Maximum number of channels in category reached ({limits.CATEGORY_CHANNELS})")
+        form.at("parent_id").add(
+            "CHANNEL_PARENT_MAX_CHANNELS", f"Maximum number of channels in category reached ({limits.CATEGORY_CHANNELS})"
+        )
     return parent.id
 
 
@@ -120,7 +123,9 @@ def new_thread(body: Json, parent: Channel, guild: Guild, owner_id: str, clock: 
     form.check()
     if sum(not one.thread.archived for one in guild.threads.values() if one.thread) >= limits.ACTIVE_THREADS:
         raise DiscordError(400, 160006, f"Maximum number of active threads reached ({limits.ACTIVE_THREADS})")
-    info = Thread(owner_id, clock.iso(), minutes, members={owner_id}, applied_tags=tags, invitable=shapes.boolean(body, "invitable", form, True))
+    info = Thread(
+        owner_id, clock.iso(), minutes, members={owner_id}, applied_tags=tags, invitable=shapes.boolean(body, "invitable", form, True)
+    )
     return Channel(thread_id or clock.snowflake(), guild.id, kind, name or "", parent_id=parent.id, slowmode=slow, thread=info)
 
 
@@ -141,4 +146,3 @@ def change_thread(body: Json, thread: Channel, clock: Clock) -> None:
         info.archived_at = clock.iso()
     thread.name, thread.slowmode = name or thread.name, thread.slowmode if slow is None else slow
     info.archived, info.locked, info.archive_minutes = archived, locked, minutes or info.archive_minutes
-

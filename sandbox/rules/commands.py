@@ -134,7 +134,10 @@ def _options(body: Json, form: Form, *, depth: int) -> list[Json]:
             continue
         allowed = kind > GROUP or (kind == SUBCOMMAND and depth < 2) or (kind == GROUP and depth == 0)
         if not allowed or (made and (made[0]["type"] <= GROUP) != (kind <= GROUP)):
-            here.at("type").add("APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", "Sub-command and sub-command group option types are mutually exclusive to all other types")
+            here.at("type").add(
+                "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID",
+                "Sub-command and sub-command group option types are mutually exclusive to all other types",
+            )
         entry = _option(option, here, kind, depth)
         if entry["name"] in names:
             here.at("name").add("APPLICATION_COMMAND_OPTIONS_NAME_ALREADY_EXISTS", "Option name already exists")

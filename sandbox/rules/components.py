@@ -92,7 +92,9 @@ def check(items: list[Any], form: Form, *, v2: bool, locate: Callable[[str], Med
     if v2 and walk.total > limits.V2_COMPONENTS:
         form.add("COMPONENT_MAX_TOTAL_COMPONENTS_EXCEEDED", f"The total number of components cannot exceed {limits.V2_COMPONENTS}")
     if walk.text > limits.V2_TEXT:
-        form.add("COMPONENT_DISPLAYABLE_TEXT_SIZE_EXCEEDED", f"The displayable text size of a message cannot exceed {limits.V2_TEXT} characters")
+        form.add(
+            "COMPONENT_DISPLAYABLE_TEXT_SIZE_EXCEEDED", f"The displayable text size of a message cannot exceed {limits.V2_TEXT} characters"
+        )
     walk.number_the_rest()
     return made
 
@@ -101,7 +103,7 @@ def _component(item: Any, form: Form, walk: Walk, allowed: tuple[int, ...]) -> J
     body = shapes.as_dict(item, form)
     kind = body.get("type")
     if isinstance(kind, bool) or kind not in allowed:
-        form.at("type").add("UNION_TYPE_CHOICES", f"Value of field \"type\" must be one of {tuple(sorted(allowed))}.")
+        form.at("type").add("UNION_TYPE_CHOICES", f'Value of field "type" must be one of {tuple(sorted(allowed))}.')
         return {"type": kind}
     return _KINDS[kind](body, form, walk)
 
@@ -157,7 +159,7 @@ def check_emoji(body: Json, form: Form) -> Json | None:
     name = shapes.string(emoji, "name", here, high=32)
     if emoji.get("id") is not None:
         return {"id": shapes.snowflake(emoji["id"], here.at("id")), "name": name, "animated": bool(emoji.get("animated"))}
-    if not name or name.isascii() and not name.isdigit():
+    if not name or (name.isascii() and not name.isdigit()):
         here.at("name").add("COMPONENT_INVALID_EMOJI", "Invalid emoji")
         return None
     return {"id": None, "name": name}
@@ -275,7 +277,11 @@ def _file(body: Json, form: Form, walk: Walk) -> Json:
     made = walk.begin(body, form)
     made["file"] = _media(body, "file", form, walk, uploads_only=True)
     made["spoiler"] = shapes.boolean(body, "spoiler", form)
-    found = walk.locate(str((body.get("file") or {}).get("url", "")).removeprefix("attachment://")) if isinstance(body.get("file"), dict) else None
+    found = (
+        walk.locate(str((body.get("file") or {}).get("url", "")).removeprefix("attachment://"))
+        if isinstance(body.get("file"), dict)
+        else None
+    )
     if found is not None:
         made |= {"name": found.name, "size": found.size}
     return made
@@ -309,7 +315,9 @@ def _media(body: Json, key: str, form: Form, walk: Walk, *, uploads_only: bool =
     if value.startswith("attachment://"):
         media = walk.locate(value.removeprefix("attachment://"))
         if media is None:
-            here.at("url").add("UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND", f"The referenced attachment in `{value}` was not found")
+            here.at("url").add(
+                "UNFURLED_MEDIA_ITEM_REFERENCED_ATTACHMENT_NOT_FOUND", f"The referenced attachment in `{value}` was not found"
+            )
             return None
     elif uploads_only and not _ours(value, walk):
         here.at("url").add("URL_TYPE_INVALID_SCHEME", f"Scheme \"{value.split(':')[0]}\" must be one of ('attachment',).")

@@ -106,7 +106,12 @@ def _content(body: Json, form: Form, old: Message | None) -> str:
 
 
 def _only_v2(body: Json, form: Form, content: str, shown: list[Json], poll: Json | None) -> None:
-    for key, used in (("content", bool(content)), ("embeds", bool(shown)), ("poll", bool(poll)), ("sticker_ids", bool(body.get("sticker_ids")))):
+    for key, used in (
+        ("content", bool(content)),
+        ("embeds", bool(shown)),
+        ("poll", bool(poll)),
+        ("sticker_ids", bool(body.get("sticker_ids"))),
+    ):
         if used:
             form.at(key).add(
                 "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2",

@@ -22,7 +22,9 @@ def check(body: Json, form: Form, clock: Clock) -> Json | None:
         at = here.at("answers", index, "poll_media")
         media = shapes.as_dict(shapes.as_dict(item, here.at("answers", index)).get("poll_media") or {}, at)
         answer = shapes.string(media, "text", at, low=1, high=limits.POLL_ANSWER, required=True)
-        answers.append({"answer_id": index + 1, "poll_media": {"text": answer, **({"emoji": media["emoji"]} if media.get("emoji") else {})}})
+        answers.append(
+            {"answer_id": index + 1, "poll_media": {"text": answer, **({"emoji": media["emoji"]} if media.get("emoji") else {})}}
+        )
     hours = shapes.integer(poll, "duration", here, low=1, high=limits.POLL_HOURS) or 24
     return {
         "question": {"text": text}, "answers": answers, "expiry": iso(clock.now() + hours * 3600),

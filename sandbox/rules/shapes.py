@@ -18,9 +18,7 @@ def as_dict(value: Any, form: Form) -> Json:
     return {}
 
 
-def string(
-    body: Json, key: str, form: Form, *, high: int, low: int = 0, required: bool = False, nullable: bool = True
-) -> str | None:
+def string(body: Json, key: str, form: Form, *, high: int, low: int = 0, required: bool = False, nullable: bool = True) -> str | None:
     """A string of `low`..`high` code points, or None when it is missing, null or wrong."""
     value = body.get(key)
     here = form.at(key)
@@ -44,9 +42,7 @@ def string(
     return text
 
 
-def integer(
-    body: Json, key: str, form: Form, *, low: int | None = None, high: int | None = None, required: bool = False
-) -> int | None:
+def integer(body: Json, key: str, form: Form, *, low: int | None = None, high: int | None = None, required: bool = False) -> int | None:
     """An integer within bounds, or None. Strings of digits pass, as they do at Discord."""
     value = body.get(key)
     here = form.at(key)
@@ -138,7 +134,7 @@ def url(body: Json, key: str, form: Form, *, attachments: bool = False, required
         return None
     if parts.scheme not in schemes:
         named = ", ".join(f"'{scheme}'" for scheme in schemes)
-        form.at(key).add("URL_TYPE_INVALID_SCHEME", f"Scheme \"{parts.scheme}\" must be one of ({named}).")
+        form.at(key).add("URL_TYPE_INVALID_SCHEME", f'Scheme "{parts.scheme}" must be one of ({named}).')
         return None
     if not parts.netloc or any(character.isspace() for character in value):
         form.at(key).add("URL_TYPE_INVALID_URL", "Not a well formed URL.")
