@@ -181,7 +181,8 @@ def message(state: State, base_url: str, item: Message, *, nested: bool = False)
         "embeds": item.embeds, "components": item.components, "pinned": item.pinned, "mention_everyone": item.mention_everyone,
         "mention_roles": item.mention_roles, "mentions": [user(state.users[one]) for one in item.mentions if one in state.users],
         "attachments": [
-            attachment(base_url, item.channel_id, one, ephemeral=item.ephemeral_for is not None) for one in item.attachments
+            attachment(base_url, item.channel_id, one, ephemeral=item.ephemeral_for is not None)
+            for one in item.attachments if not one.embedded
         ],
     }  # fmt: skip
     if counted := reactions(state, item):

@@ -86,6 +86,7 @@ class Attachment:
     description: str | None = None
     title: str | None = None
     flags: int = 0
+    embedded: bool = False  # shown inside an embed, and therefore not listed
 
 
 @dataclass

@@ -64,7 +64,9 @@ def _validator(method: str, template: str) -> Draft202012Validator | None:
     media = next((kind for kind in ("application/json", "multipart/form-data") if kind in content), None)
     if media is None:
         return None
-    pointer = "/".join(part.replace("~", "~0").replace("/", "~1") for part in ("paths", template, method.lower(), "requestBody", "content", media))
+    pointer = "/".join(
+        part.replace("~", "~0").replace("/", "~1") for part in ("paths", template, method.lower(), "requestBody", "content", media)
+    )
     return Draft202012Validator({"$ref": f"urn:discord#/{pointer}/schema"}, registry=registry)
 
 

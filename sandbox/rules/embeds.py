@@ -34,6 +34,15 @@ def text_length(embed: Json) -> int:
     return total + sum(len(field["name"]) + len(field["value"]) for field in embed.get("fields") or ())
 
 
+def media_urls(items: list[Json]) -> set[str]:
+    """The addresses of all pictures that embeds show."""
+    found: set[str] = set()
+    for item in items:
+        for key, part in (("image", "url"), ("thumbnail", "url"), ("author", "icon_url"), ("footer", "icon_url")):
+            found.add((item.get(key) or {}).get(part) or "")
+    return found
+
+
 def _embed(body: Json, form: Form, locate: Locate) -> Json:
     made: Json = {"type": "rich", "content_scan_version": 0}
     for key, value in (

@@ -83,8 +83,18 @@ def draft(
         shapes.boolean(body, "enforce_nonce", form),
     )  # fmt: skip
     form.check()
+    _sort_out_embedded(result, old, url_of)
     _not_empty(result, v2)
     return result
+
+
+def _sort_out_embedded(made: Draft, old: Message | None, url_of: Callable[[Attachment], str]) -> None:
+    """Files that an embed shows are not listed beside it, and stay as long as the embed does."""
+    used = embeds.media_urls(made.embeds)
+    dropped = [item for item in (old.attachments if old else []) if item not in made.attachments and url_of(item) in used]
+    made.attachments = made.attachments + dropped
+    for item in made.attachments:
+        item.embedded = url_of(item) in used
 
 
 def _flags(body: Json, form: Form, old: Message | None, ephemeral_allowed: bool) -> int:

@@ -14,6 +14,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 from sandbox.app import Sandbox, SandboxConfig, running
 from sandbox.person import Person
 from sandbox.seed import Seed, demo_seed
+from tests.sandbox.clients import Api, Bot, StartBot
 
 GUILDS, MESSAGES = 1, 1 << 9
 
@@ -44,7 +45,7 @@ async def close_code(socket: ClientWebSocketResponse) -> int | None:
     return socket.close_code
 
 
-async def test_the_client_knows_the_guild_when_it_is_ready(box: Sandbox, start_bot: Any, ada: Person) -> None:
+async def test_the_client_knows_the_guild_when_it_is_ready(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
     assert ada.bot["online"] is False
     async with start_bot() as bot:
         guild = bot.guilds[0]
@@ -59,23 +60,21 @@ async def test_the_client_knows_the_guild_when_it_is_ready(box: Sandbox, start_b
     await ada.wait_until(lambda: not ada.bot["online"])
 
 
-async def test_a_wrong_token_is_refused(box: Sandbox, start_bot: Any) -> None:
-    box.state.token = "another"
+async def test_a_wrong_token_is_refused(box: Sandbox, start_bot: StartBot) -> None:
     client = discord.Client(intents=discord.Intents.none())
-    async with start_bot():
-        pass
+    box.state.token = "another"
     with pytest.raises(discord.LoginFailure):
         await client.login("sandbox-token")
     await client.close()
 
 
-async def test_privileged_intents_that_are_not_enabled_are_refused(box: Sandbox, start_bot: Any) -> None:
+async def test_privileged_intents_that_are_not_enabled_are_refused(box: Sandbox, start_bot: StartBot) -> None:
     with pytest.raises(discord.PrivilegedIntentsRequired):
         async with start_bot(intents=discord.Intents.all()):
             pass
 
 
-async def test_a_dropped_connection_resumes_and_misses_nothing(box: Sandbox, start_bot: Any, ada: Person) -> None:
+async def test_a_dropped_connection_resumes_and_misses_nothing(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
     async with start_bot() as bot:
         await ada.say("general", "before")
         box.drop_gateway()
@@ -89,7 +88,7 @@ async def test_a_dropped_connection_resumes_and_misses_nothing(box: Sandbox, sta
         assert bot.readies == 1
 
 
-async def test_a_forgotten_session_identifies_anew(box: Sandbox, start_bot: Any) -> None:
+async def test_a_forgotten_session_identifies_anew(box: Sandbox, start_bot: StartBot) -> None:
     async with start_bot() as bot:
         box.drop_gateway(resumable=False)
         async with asyncio.timeout(10):
@@ -98,7 +97,7 @@ async def test_a_forgotten_session_identifies_anew(box: Sandbox, start_bot: Any)
         assert bot.resumes == 0
 
 
-async def test_being_asked_to_reconnect_resumes(box: Sandbox, start_bot: Any) -> None:
+async def test_being_asked_to_reconnect_resumes(box: Sandbox, start_bot: StartBot) -> None:
     async with start_bot() as bot:
         box.ask_to_reconnect()
         async with asyncio.timeout(10):
@@ -106,7 +105,7 @@ async def test_being_asked_to_reconnect_resumes(box: Sandbox, start_bot: Any) ->
                 await asyncio.sleep(0.02)
 
 
-async def test_an_event_can_arrive_twice(box: Sandbox, start_bot: Any, ada: Person) -> None:
+async def test_an_event_can_arrive_twice(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
     async with start_bot() as bot:
         box.deliver_twice(1)
         await ada.say("general", "once")
@@ -117,8 +116,8 @@ async def test_an_event_can_arrive_twice(box: Sandbox, start_bot: Any, ada: Pers
         assert bot.heard[0].id == bot.heard[1].id != bot.heard[2].id
 
 
-async def test_content_comes_only_for_mentions_and_ping_replies_to_regular_messages(box: Sandbox, start_bot: Any, ada: Person) -> None:
-    def set_up(bot: Any) -> None:
+async def test_content_comes_only_for_mentions_and_ping_replies_to_regular_messages(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.command(description="Answers")
         async def hello(interaction: discord.Interaction) -> None:
             await interaction.response.send_message("an answer")
@@ -127,7 +126,7 @@ async def test_content_comes_only_for_mentions_and_ping_replies_to_regular_messa
         regular = await bot.text_channel().send("a regular message")
         answer = await ada.answer(await ada.run("hello"))
         await ada.say("general", "plain")
-        await ada.say("general", f"<@{bot.user.id}> named")
+        await ada.say("general", f"<@{bot.application_id}> named")
         await ada.say("general", "replied with ping", reply_to=str(regular.id))
         await ada.say("general", "replied without ping", reply_to=str(regular.id), ping=False)
         await ada.say("general", "replied to an answer", reply_to=answer)
@@ -135,20 +134,20 @@ async def test_content_comes_only_for_mentions_and_ping_replies_to_regular_messa
             while len([one for one in bot.heard if one.author.name == "Ada"]) < 5:
                 await asyncio.sleep(0.02)
         contents = [one.content for one in bot.heard if one.author.name == "Ada"]
-        assert contents == ["", f"<@{bot.user.id}> named", "replied with ping", "", ""]
+        assert contents == ["", f"<@{bot.application_id}> named", "replied with ping", "", ""]
         replied = next(one for one in bot.heard if one.content == "replied with ping")
         assert replied.reference is not None
         assert replied.reference.message_id == regular.id
 
 
-async def test_without_the_message_intent_no_message_comes(box: Sandbox, start_bot: Any, ada: Person) -> None:
+async def test_without_the_message_intent_no_message_comes(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
     async with start_bot(intents=discord.Intents(guilds=True)) as bot:
-        await ada.say("general", f"<@{bot.user.id}> hello")
+        await ada.say("general", f"<@{bot.application_id}> hello")
         await asyncio.sleep(0.2)
         assert bot.heard == []
 
 
-async def test_members_come_in_chunks_with_the_intent(start_bot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_members_come_in_chunks_with_the_intent(start_bot: StartBot, monkeypatch: pytest.MonkeyPatch) -> None:
     seed = demo_seed()
     seed = Seed.parse({**seed.model_dump(), "application": {"privileged_intents": ["members", "message_content"]}})
     async with running(SandboxConfig(seed=seed)) as box:
@@ -275,7 +274,7 @@ async def test_identifying_too_soon_is_an_invalid_session_when_paced() -> None:
             assert await receive(socket) == {"op": 9, "d": False}
 
 
-async def test_gateway_bot_counts_identifies(box: Sandbox, api: Any) -> None:
+async def test_gateway_bot_counts_identifies(box: Sandbox, api: Api) -> None:
     async with bare(box) as socket:
         await identify(socket, box)
         await receive(socket)

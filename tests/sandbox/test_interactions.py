@@ -11,10 +11,11 @@ from discord import app_commands, ui
 
 from sandbox.app import Sandbox
 from sandbox.person import NotSeen, Person, Refused
+from tests.sandbox.clients import Bot, StartBot
 
 
-async def test_a_command_is_answered_in_its_channel(box: Sandbox, start_bot: Any, ada: Person, kim: Person) -> None:
-    def set_up(bot: Any) -> None:
+async def test_a_command_is_answered_in_its_channel(box: Sandbox, start_bot: StartBot, ada: Person, kim: Person) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.command(description="Says hello")
         async def hello(interaction: discord.Interaction, name: str) -> None:
             assert interaction.filesize_limit == 10 * 1024 * 1024
@@ -31,8 +32,8 @@ async def test_a_command_is_answered_in_its_channel(box: Sandbox, start_bot: Any
         assert seen["id"] == answer["id"]
 
 
-async def test_a_deferred_answer_is_thinking_until_it_is_edited(box: Sandbox, start_bot: Any, ada: Person, kim: Person) -> None:
-    def set_up(bot: Any) -> None:
+async def test_a_deferred_answer_is_thinking_until_it_is_edited(box: Sandbox, start_bot: StartBot, ada: Person, kim: Person) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.command(description="Takes a while")
         async def slow(interaction: discord.Interaction) -> None:
             await interaction.response.defer(ephemeral=True)
@@ -49,8 +50,8 @@ async def test_a_deferred_answer_is_thinking_until_it_is_edited(box: Sandbox, st
         await ada.wait_until(lambda: ada.messages() == [])
 
 
-async def test_followups_and_a_deleted_answer(box: Sandbox, start_bot: Any, ada: Person) -> None:
-    def set_up(bot: Any) -> None:
+async def test_followups_and_a_deleted_answer(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.command(description="Speaks twice")
         async def twice(interaction: discord.Interaction) -> None:
             await interaction.response.send_message("one")
@@ -66,8 +67,8 @@ async def test_followups_and_a_deleted_answer(box: Sandbox, start_bot: Any, ada:
         await ada.wait_until(lambda: [message["id"] for message in ada.messages()] == [answer["id"]])
 
 
-async def test_the_first_followup_after_a_defer_fills_the_waiting_message(box: Sandbox, start_bot: Any, ada: Person) -> None:
-    def set_up(bot: Any) -> None:
+async def test_the_first_followup_after_a_defer_fills_the_waiting_message(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.command(description="Old manners")
         async def old(interaction: discord.Interaction) -> None:
             await interaction.response.defer(ephemeral=True)
@@ -79,10 +80,10 @@ async def test_the_first_followup_after_a_defer_fills_the_waiting_message(box: S
         assert len(ada.messages()) == 1
 
 
-async def test_nobody_answering_within_three_seconds_is_told_to_the_person(box: Sandbox, start_bot: Any, ada: Person) -> None:
+async def test_nobody_answering_within_three_seconds_is_told_to_the_person(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
     seen: list[discord.HTTPException] = []
 
-    def set_up(bot: Any) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.command(description="Sleeps")
         async def sleepy(interaction: discord.Interaction) -> None:
             await asyncio.sleep(3.3)
@@ -100,10 +101,10 @@ async def test_nobody_answering_within_three_seconds_is_told_to_the_person(box: 
         assert [(error.status, error.code) for error in seen] == [(404, 10062)]
 
 
-async def test_a_second_acknowledgement_is_refused(box: Sandbox, start_bot: Any, ada: Person) -> None:
+async def test_a_second_acknowledgement_is_refused(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
     seen: list[int] = []
 
-    def set_up(bot: Any) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.command(description="Answers twice")
         async def again(interaction: discord.Interaction) -> None:
             await interaction.response.send_message("first")
@@ -120,10 +121,10 @@ async def test_a_second_acknowledgement_is_refused(box: Sandbox, start_bot: Any,
         assert seen == [40060]
 
 
-async def test_a_token_dies_after_fifteen_minutes(box: Sandbox, start_bot: Any, ada: Person) -> None:
+async def test_a_token_dies_after_fifteen_minutes(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
     kept: list[discord.Interaction] = []
 
-    def set_up(bot: Any) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.command(description="Keeps its interaction")
         async def keep(interaction: discord.Interaction) -> None:
             await interaction.response.send_message("kept")
@@ -140,7 +141,10 @@ async def test_a_token_dies_after_fifteen_minutes(box: Sandbox, start_bot: Any, 
 class Asked(ui.Modal, title="Settings"):
     name: ui.Label[Any] = ui.Label(text="Name", component=ui.TextInput(custom_id="name", max_length=20))
     size: ui.Label[Any] = ui.Label(
-        text="Size", component=ui.Select(custom_id="size", options=[discord.SelectOption(label="Small", value="s"), discord.SelectOption(label="Large", value="l")])
+        text="Size",
+        component=ui.Select(
+            custom_id="size", options=[discord.SelectOption(label="Small", value="s"), discord.SelectOption(label="Large", value="l")]
+        ),
     )
     note: ui.TextDisplay[Any] = ui.TextDisplay("Everything can be changed later.")
     world: ui.Label[Any] = ui.Label(text="World", component=ui.FileUpload(custom_id="world", required=False))
@@ -153,8 +157,8 @@ class Asked(ui.Modal, title="Settings"):
         await interaction.response.send_message(f"{self.name.component.value} {self.size.component.values[0]} {sizes}", ephemeral=True)
 
 
-async def test_a_modal_opens_is_checked_and_submitted(box: Sandbox, start_bot: Any, ada: Person, kim: Person) -> None:
-    def set_up(bot: Any) -> None:
+async def test_a_modal_opens_is_checked_and_submitted(box: Sandbox, start_bot: StartBot, ada: Person, kim: Person) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.command(description="Asks")
         async def ask(interaction: discord.Interaction) -> None:
             await interaction.response.send_modal(Asked(custom_id="settings:1"))
@@ -164,7 +168,7 @@ async def test_a_modal_opens_is_checked_and_submitted(box: Sandbox, start_bot: A
         form = await ada.wait_for_modal(interaction_id=asked)
         assert (form["title"], form["custom_id"]) == ("Settings", "settings:1")
         assert kim.modals == []
-        with pytest.raises(Refused, match="name is required|Name is required"):
+        with pytest.raises(Refused, match="Name is required"):
             await ada.submit({"size": ["s"]})
         with pytest.raises(Refused, match="0 to 20 characters"):
             await ada.submit({"Name": "x" * 21, "size": "s"})
@@ -194,7 +198,7 @@ class Panel(ui.View):
         await interaction.response.send_message(f"chose {select.values[0].name}")
 
 
-async def test_buttons_and_selects_of_a_message(box: Sandbox, start_bot: Any, ada: Person, kim: Person) -> None:
+async def test_buttons_and_selects_of_a_message(box: Sandbox, start_bot: StartBot, ada: Person, kim: Person) -> None:
     async with start_bot() as bot:
         await bot.text_channel().send("a panel", view=Panel())
         panel = await ada.wait_for(lambda message: message["content"] == "a panel")
@@ -211,7 +215,7 @@ async def test_buttons_and_selects_of_a_message(box: Sandbox, start_bot: Any, ad
         assert all(message["content"] != "only you see this" for message in ada.messages())
 
 
-async def test_a_press_nobody_handles_fails_for_the_person(box: Sandbox, start_bot: Any, ada: Person) -> None:
+async def test_a_press_nobody_handles_fails_for_the_person(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
     async with start_bot() as bot:
         view = ui.View(timeout=None)
         view.add_item(ui.Button(label="Dead", custom_id="dead"))
@@ -251,7 +255,7 @@ class Card(ui.LayoutView):
         )
 
 
-async def test_a_layout_view_survives_a_restart_by_dynamic_items(box: Sandbox, start_bot: Any, ada: Person) -> None:
+async def test_a_layout_view_survives_a_restart_by_dynamic_items(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
     async with start_bot() as bot:
         files = [discord.File(io.BytesIO(b"\x89PNG"), "map.png"), discord.File(io.BytesIO(b"hello"), "log.txt")]
         sent = await bot.text_channel().send(view=Card(), files=files)
@@ -264,12 +268,14 @@ async def test_a_layout_view_survives_a_restart_by_dynamic_items(box: Sandbox, s
         assert (await ada.answer(await ada.press(card, "Restart server")))["content"] == "restart ab12"
 
 
-async def test_autocomplete_offers_what_the_bot_says(box: Sandbox, start_bot: Any, ada: Person) -> None:
-    def set_up(bot: Any) -> None:
+async def test_autocomplete_offers_what_the_bot_says(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
+    def set_up(bot: Bot) -> None:
         group = app_commands.Group(name="server", description="Servers")
 
         @group.command(description="Starts")
-        async def start(interaction: discord.Interaction, server: str, force: bool = False, count: app_commands.Range[int, 1, 3] = 1) -> None:
+        async def start(
+            interaction: discord.Interaction, server: str, force: bool = False, count: app_commands.Range[int, 1, 3] = 1
+        ) -> None:
             await interaction.response.send_message(f"starting {server} {force} {count}")
 
         @start.autocomplete("server")
@@ -300,22 +306,29 @@ async def test_autocomplete_offers_what_the_bot_says(box: Sandbox, start_bot: An
             await ada.run("stop")
 
 
-async def test_options_of_every_kind_arrive_resolved(box: Sandbox, start_bot: Any, ada: Person) -> None:
-    def set_up(bot: Any) -> None:
+async def test_options_of_every_kind_arrive_resolved(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.command(description="Takes everything")
         async def all_kinds(
-            interaction: discord.Interaction, who: discord.Member, role: discord.Role, where: discord.TextChannel, file: discord.Attachment, ratio: float
+            interaction: discord.Interaction,
+            who: discord.Member,
+            role: discord.Role,
+            where: discord.TextChannel,
+            file: discord.Attachment,
+            ratio: float,
         ) -> None:
             content = await file.read()
-            await interaction.response.send_message(f"{who.name} {role.name} {where.name} {content.decode()} {ratio} {who.resolved_permissions is not None}")
+            await interaction.response.send_message(
+                f"{who.name} {role.name} {where.name} {content.decode()} {ratio} {who.resolved_permissions is not None}"
+            )
 
     async with start_bot(set_up):
         asked = await ada.run("all_kinds", who="Kim", role="Player", where="console", file=Person.file("a.txt", b"abc"), ratio=0.5)
         assert (await ada.answer(asked))["content"] == "Kim Player console abc 0.5 True"
 
 
-async def test_context_menus_run_on_messages_and_members(box: Sandbox, start_bot: Any, ada: Person) -> None:
-    def set_up(bot: Any) -> None:
+async def test_context_menus_run_on_messages_and_members(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.context_menu(name="Quote This")
         async def quote(interaction: discord.Interaction, message: discord.Message) -> None:
             await interaction.response.send_message(f"> {message.content}")
@@ -330,8 +343,8 @@ async def test_context_menus_run_on_messages_and_members(box: Sandbox, start_bot
         assert (await ada.answer(await ada.run("Greet", target="Max")))["content"] == "hi Max"
 
 
-async def test_commands_are_offered_by_permissions(box: Sandbox, start_bot: Any, ada: Person, kim: Person) -> None:
-    def set_up(bot: Any) -> None:
+async def test_commands_are_offered_by_permissions(box: Sandbox, start_bot: StartBot, ada: Person, kim: Person) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.command(description="For managers")
         @app_commands.default_permissions(manage_guild=True)
         async def admin(interaction: discord.Interaction) -> None:
@@ -344,8 +357,8 @@ async def test_commands_are_offered_by_permissions(box: Sandbox, start_bot: Any,
             await kim.run("admin")
 
 
-async def test_latency_counts_towards_the_three_seconds(box: Sandbox, start_bot: Any, ada: Person) -> None:
-    def set_up(bot: Any) -> None:
+async def test_latency_counts_towards_the_three_seconds(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
+    def set_up(bot: Bot) -> None:
         @bot.tree.command(description="Pongs")
         async def ping(interaction: discord.Interaction) -> None:
             await interaction.response.send_message("pong")
