@@ -4,13 +4,14 @@ Plain records and look-ups. Must never speak to a socket and never decide whethe
 computing permissions. Ids are decimal strings, as on the wire.
 """
 
+import itertools
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from sandbox import limits, permissions
-from sandbox.clock import Clock
+from sandbox.clock import DISCORD_EPOCH_MS, Clock
 from sandbox.errors import Json
 from sandbox.permissions import Overwrite
 from sandbox.seed import Seed, SeedGuild
@@ -20,6 +21,7 @@ LOADING = 128
 COMPONENTS_V2 = 1 << 15
 TEXT_TYPES = frozenset({0, 1, 2, 5, 10, 11, 12})
 THREAD_TYPES = frozenset({10, 11, 12})
+SEEDED_SECONDS = 1_767_225_600  # 2026-01-01: when a seed's guilds, people and channels pretend to have been made
 
 
 @dataclass
@@ -213,7 +215,8 @@ class State:
 
     def __init__(self, seed: Seed, clock: Clock) -> None:
         self.clock = clock
-        self.application_id = seed.application.id or clock.snowflake()
+        self._seed_ids = itertools.count(SEEDED_SECONDS * 1000 - DISCORD_EPOCH_MS)
+        self.application_id = seed.application.id or self._seed_id()
         self.application_name = seed.application.name
         self.application_description = seed.application.description
         self.token = seed.application.token
@@ -233,24 +236,24 @@ class State:
 
     def _grow(self, seed: SeedGuild) -> Guild:
         clock = self.clock
-        guild = Guild(clock.snowflake(), seed.name, "", seed.locale)
+        guild = Guild(self._seed_id(), seed.name, "", seed.locale)
         everyone = permissions.EVERYONE_DEFAULT if seed.everyone_permissions is None else permissions.from_names(seed.everyone_permissions)
         guild.roles[guild.id] = Role(guild.id, "@everyone", everyone)
         by_name = {"@everyone": guild.id}
         for position, role in zip(range(len(seed.roles), 0, -1), seed.roles, strict=True):  # listed from the highest down
-            made = Role(clock.snowflake(), role.name, role.bits(), int(role.color[1:] or "0", 16), position, role.hoist, role.mentionable)
+            made = Role(self._seed_id(), role.name, role.bits(), int(role.color[1:] or "0", 16), position, role.hoist, role.mentionable)
             guild.roles[made.id] = made
             by_name[role.name] = made.id
         bot_bits = permissions.BOT_DEFAULT if seed.bot_permissions is None else permissions.from_names(seed.bot_permissions)
         bot_role = Role(
-            clock.snowflake(), self.bot.name, bot_bits, position=len(seed.roles) + 1, hoist=True, managed=True, bot_id=self.bot.id
+            self._seed_id(), self.bot.name, bot_bits, position=len(seed.roles) + 1, hoist=True, managed=True, bot_id=self.bot.id
         )
         guild.roles[bot_role.id] = bot_role
         people: dict[str, str] = {}
         for member in seed.members:
             user = self._people.get(member.name)
             if user is None:
-                user = User(clock.snowflake(), member.name, locale=member.locale, blurb=member.blurb)
+                user = User(self._seed_id(), member.name, locale=member.locale, blurb=member.blurb)
                 self._people[member.name] = self.users[user.id] = user
             people[member.name] = user.id
             guild.members[user.id] = Member(user, clock.iso(), [by_name[role] for role in member.roles])
@@ -268,13 +271,17 @@ class State:
                 for item in channel.overwrites
             ]
             grown = Channel(
-                clock.snowflake(), guild.id, channel.type, channel.name, channel.topic or None, position,
+                self._seed_id(), guild.id, channel.type, channel.name, channel.topic or None, position,
                 categories.get(channel.category or ""), overwrites,
             )  # fmt: skip
             guild.channels[grown.id] = grown
             if channel.type == 4:
                 categories[channel.name] = grown.id
         return guild
+
+    def _seed_id(self) -> str:
+        """Ids of what a seed names are the same at every start: a bot's database still fits after the sandbox was started again."""
+        return str(next(self._seed_ids) << 22)
 
     def people(self) -> list[User]:
         """The humans, in the order of the seed."""

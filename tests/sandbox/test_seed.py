@@ -61,3 +61,11 @@ def test_roles_are_listed_from_the_highest_down() -> None:
     guild = next(iter(state.guilds.values()))
     positions = {role.name: role.position for role in guild.roles.values()}
     assert positions["Aerie"] > positions["Moderator"] > positions["Player"] > positions["@everyone"] == 0
+
+
+def test_a_sandbox_started_again_keeps_the_ids_of_its_community() -> None:
+    first, second = (State(demo_seed(), Clock()) for _ in range(2))
+    assert first.application_id == second.application_id
+    assert list(first.guilds) == list(second.guilds)
+    assert [channel.id for channel in first.channels()] == [channel.id for channel in second.channels()]
+    assert [person.id for person in first.people()] == [person.id for person in second.people()]
