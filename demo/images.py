@@ -158,9 +158,9 @@ def _run_mmdebstrap(command: list[str], step: Step, log: Path) -> None:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
     )
     watchdog = threading.Timer(seconds, process.kill)
+    assert process.stdout is not None
     watchdog.start()
     try:
-        assert process.stdout is not None
         with log.open("a") as words:
             for place, line in enumerate(process.stdout):
                 words.write(line)
@@ -172,7 +172,8 @@ def _run_mmdebstrap(command: list[str], step: Step, log: Path) -> None:
         watchdog.cancel()
         if process.poll() is None:
             process.terminate()
-            process.wait()
+        process.wait()
+        process.stdout.close()
 
 
 def _proxy_options() -> list[str]:
