@@ -107,17 +107,19 @@ def install(names: Sequence[str]) -> None:
 
 
 def run(command: Sequence[str], environment: dict[str, str]) -> int:
-    """Run the command to its end; an interrupt reaches it as well, and it has a minute to end."""
+    """Run the command to its end; when we are interrupted it is asked to end, more firmly each time."""
     process = subprocess.Popen(command, env=environment, cwd=ROOT)
     try:
-        return process.wait()
+        code = process.wait()
     except KeyboardInterrupt:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.wait(timeout=60)
-        process.kill()
-        return process.wait()
+        for number, seconds in ((signal.SIGINT, 20.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=seconds)
+                break
+        code = 130
+    return code if code >= 0 else 128 - code
 
 
 def _docker(stack: contextlib.ExitStack) -> str:
