@@ -77,6 +77,8 @@ class Acts:
         self._channel(user, operation, needed)
         if channel.type not in (0, 1, 2, 5, 10, 11, 12):
             raise ActRefused(f"#{channel.name} takes no messages.")
+        if channel.thread is not None and channel.thread.locked:
+            self._channel(user, operation, permissions.MANAGE_THREADS)
         files = operation.get("files") or []
         resolver = self._resolver(channel)
         uploads = [self._world.state.files[resolver.file(one)] for one in files if isinstance(one, dict)]

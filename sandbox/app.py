@@ -4,6 +4,7 @@
 Must never listen beyond loopback unless it was asked to in so many words.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -84,7 +85,7 @@ class Sandbox:
 
     @property
     def requests(self) -> list[Recorded]:
-        """The requests of the bot, oldest first (the last 10,000)."""
+        """The requests of the bot, oldest first (the last 5000)."""
         return self._traffic.requests
 
     @property
@@ -135,7 +136,7 @@ async def running(config: SandboxConfig) -> AsyncIterator[Sandbox]:
     """Runs a sandbox until the block ends. Raises NotLoopback, SeedError, or OSError when the port is taken."""
     door.require_loopback(config.host, allow_remote=config.allow_remote)
     clock, tasks = Clock(), Tasks()
-    state = State(load(config.seed), clock)
+    state = State(await asyncio.to_thread(load, config.seed), clock)
     hub = Hub(state)
     limiter = Limiter(clock, enforce=config.strict)
     commands = Commands(clock, state.application_id)

@@ -5,8 +5,10 @@ web site can reach the sandbox through the browser of the person who runs it. Mu
 folder or the messages' attachments.
 """
 
+import asyncio
 import ipaddress
 import mimetypes
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,16 +19,18 @@ from aiohttp.typedefs import Middleware
 from sandbox.rest.router import json_response
 from sandbox.state import State
 
+mimetypes.init()  # reads files: now, not while somebody waits
 PAGE = Path(__file__).parent / "page"
 PAGE_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; "
-        "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
+        "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "connect-src 'self' ws://{host}; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+HOST = re.compile(r"[\w.\-\[\]:]{1,255}")
 FILE_HEADERS = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff"}
 INLINE = ("image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "audio/", "video/")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -54,18 +58,24 @@ def _loopback_name(host: str) -> bool:
         return False
 
 
+def _followed_link(request: web.Request) -> bool:
+    """Somebody clicked a link to the page itself: harmless, it cannot be framed and holds no data."""
+    headers = request.headers
+    return request.path == "/" and headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
+
+
 def guard(*, allow_remote: bool) -> Middleware:
     """The middleware that checks Host and Origin of every request."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         host = urlsplit(f"//{request.host}").hostname or ""
-        if not allow_remote and not _loopback_name(host):
+        if HOST.fullmatch(request.host) is None or not (allow_remote or _loopback_name(host)):
             return json_response({"error": f"The sandbox answers under a loopback address only, not as {request.host}."}, 403)
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc != request.host:
             return json_response({"error": "Pages of other origins may not talk to the sandbox."}, 403)
-        if origin is None and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        if origin is None and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin") and not _followed_link(request):
             return json_response({"error": "Pages of other sites may not talk to the sandbox."}, 403)
         return await handler(request)
 
@@ -74,21 +84,26 @@ def guard(*, allow_remote: bool) -> Middleware:
 
 async def index(request: web.Request) -> web.StreamResponse:
     """GET /: the page."""
-    return page_file("index.html")
+    return await asyncio.to_thread(page_file, "index.html", request.host)
 
 
 async def page(request: web.Request) -> web.StreamResponse:
     """GET /page/...: a file of the page."""
-    return page_file(request.match_info["path"])
+    return await asyncio.to_thread(page_file, request.match_info["path"], request.host)
 
 
-def page_file(name: str) -> web.StreamResponse:
+def page_headers(host: str) -> dict[str, str]:
+    """The page's headers: it may load and reach nothing but this sandbox."""
+    return {**PAGE_HEADERS, "Content-Security-Policy": PAGE_HEADERS["Content-Security-Policy"].format(host=host)}
+
+
+def page_file(name: str, host: str) -> web.StreamResponse:
     """A file of the page's folder, or 404."""
     wanted = (PAGE / name).resolve()
     if not wanted.is_relative_to(PAGE.resolve()) or not wanted.is_file():
-        return web.Response(status=404, text=f"The page has no file {name}.", headers=PAGE_HEADERS)
+        return web.Response(status=404, text=f"The page has no file {name}.", headers=page_headers(host))
     kind = {".js": "text/javascript", ".mjs": "text/javascript"}.get(wanted.suffix) or mimetypes.guess_type(wanted.name)[0]
-    return web.FileResponse(wanted, headers={**PAGE_HEADERS, "Content-Type": kind or "application/octet-stream"})
+    return web.FileResponse(wanted, headers={**page_headers(host), "Content-Type": kind or "application/octet-stream"})
 
 
 def attachments(state: State) -> Handler:

@@ -64,6 +64,7 @@ class Connection:
 
     socket: web.WebSocketResponse
     compressor: Any
+    transport: asyncio.Transport | None
     queue: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(limits.FRAMES_QUEUED))
     session: "Session | None" = None
     sends: deque[float] = field(default_factory=deque)
@@ -115,9 +116,8 @@ class Session:
 
 def abort(connection: Connection) -> None:
     """Cuts the connection without a closing handshake, as a lost network does."""
-    transport = connection.socket._req.transport if connection.socket._req is not None else None
-    if transport is not None:
-        transport.abort()
+    if connection.transport is not None:
+        connection.transport.abort()
 
 
 class Gateway:
@@ -194,7 +194,8 @@ class Gateway:
         socket = web.WebSocketResponse(max_msg_size=1 << 20, compress=False)
         await socket.prepare(request)
         compress = zlib.compressobj() if request.query.get("compress") == "zlib-stream" else None
-        connection = Connection(socket, compress)
+        transport = request.transport
+        connection = Connection(socket, compress, transport if isinstance(transport, asyncio.Transport) else None)
         self.connections.add(connection)
         writer = self._tasks.start(self._guard_writer(connection), "gateway writer")
         try:

@@ -132,15 +132,21 @@ class Interactions:
             return
         self.failed(item)
 
-    def failed(self, item: Interaction) -> None:
-        """Tells the person that nothing came."""
+    def _never_filled(self, item: Interaction) -> None:
+        self._timers.pop(item.id, None)
+        found = self._state.message(item.channel.id, item.original_id or "") or self._state.ephemerals.get(item.original_id or "")
+        if found is not None and found.thinking:
+            self.failed(item, found)
+
+    def failed(self, item: Interaction, message: Message | None = None) -> None:
+        """Tells the person that nothing came; `message` is the waiting answer, when there is one."""
         frame: Json = {
             "type": "interaction_failed",
             "interaction_id": item.id,
             "reason": WORDS_FAILED.get(item.kind, "This interaction failed"),
         }
-        if item.message is not None:
-            frame["message_id"] = item.message.id
+        if (about := message or item.message) is not None:
+            frame["message_id"] = about.id
         self._hub.show(frame, only=item.user.id)
 
     def answerable(self, interaction_id: str, token: str) -> Interaction:
@@ -173,6 +179,9 @@ class Interactions:
         item.acknowledged_after = self._clock.monotonic() - item.born
         if (timer := self._timers.pop(item.id, None)) is not None:
             timer.cancel()
+        if kind == DEFERRED_REPLY:
+            loop = asyncio.get_running_loop()
+            self._timers[item.id] = loop.call_later(limits.INTERACTION_TOKEN_SECONDS, self._never_filled, item)
         for listener in self.on_acknowledged:
             listener(item, item.acknowledged_after)
 
@@ -194,36 +203,28 @@ class Interactions:
         """An interaction by id."""
         return self._by_id.get(interaction_id)
 
-    def owner_of(self, message: Message) -> Interaction | None:
-        """The interaction an ephemeral message belongs to."""
-        return self._by_id.get(message.interaction["id"]) if message.interaction else None
-
     def original(self, item: Interaction) -> Message:
         """What `@original` means. Raises 10008 when there is none."""
         if item.answered_with in (DEFERRED_UPDATE, UPDATE) and item.message is not None:
-            return self._still_there(item.message)
+            return self.still_there(item.message)
         return self.message(item, item.original_id or "")
 
     def message(self, item: Interaction, message_id: str) -> Message:
         """One of the messages an interaction made. Raises 10008."""
         if message_id != item.original_id and message_id not in item.followups:
             if item.message is not None and item.message.id == message_id and item.answered_with in (DEFERRED_UPDATE, UPDATE):
-                return self._still_there(item.message)
+                return self.still_there(item.message)
             raise errors.unknown_message()
         found = self._state.message(item.channel.id, message_id) or self._state.ephemerals.get(message_id)
         if found is None:
             raise errors.unknown_message()
         return found
 
-    def _still_there(self, message: Message) -> Message:
+    def still_there(self, message: Message) -> Message:
+        """The same message, unless it was deleted meanwhile. Raises 10008."""
         if self._state.message(message.channel_id, message.id) is None and message.id not in self._state.ephemerals:
             raise errors.unknown_message()
         return message
-
-    def may_press(self, user: User, message: Message) -> None:
-        """Raises when this person cannot use this message's components."""
-        if message.ephemeral_for not in (None, user.id):
-            raise errors.unknown_message()
 
     def close(self) -> None:
         """Stops all clocks."""

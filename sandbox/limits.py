@@ -151,6 +151,6 @@ MEMBER_ROLES = Bucket("member_roles", 10, 10.0, ("guild_id",))
 MESSAGES_KEPT = 5000  # per channel; the oldest that are not pinned go first
 EPHEMERALS_KEPT = 1000
 INTERACTIONS_KEPT = 5000
-REQUESTS_KEPT = 10_000
+REQUESTS_KEPT = 5000
 HELLO_MESSAGES = 50
 FRAMES_QUEUED = 5000  # per page socket or gateway connection; a reader that is further behind is dropped

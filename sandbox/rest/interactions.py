@@ -79,6 +79,7 @@ def _defer(call: Call, item: Interaction, data: Json) -> Message:
 def _update(call: Call, item: Interaction, data: Json) -> Message:
     message = item.message
     assert message is not None, "permitted() lets only interactions with a message be updated"
+    call.world.interactions.still_there(message)
     draft = _draft(call, item, data, old=message)
     call.world.interactions.acknowledge(item, UPDATE)
     return posting.amend(call.world, message, draft)

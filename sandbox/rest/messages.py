@@ -252,8 +252,8 @@ async def reactors(call: Call) -> list[Any]:
     channel = channel_of(call)
     message = message_of(call, channel)
     users = message.reactions.get(emoji_key(call.ids["emoji_name"]), [])
-    after = call.request.query.get("after")
-    chosen = [one for one in sorted(users, key=int) if after is None or int(one) > int(after)][: call.count("limit", 25, 100)]
+    after = call.request.query.get("after", "0")
+    chosen = [one for one in sorted(users, key=int) if int(one) > int(after if after.isdigit() else 0)][: call.count("limit", 25, 100)]
     return [objects.user(call.world.state.users[one]) for one in chosen]
 
 

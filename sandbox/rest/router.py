@@ -184,6 +184,10 @@ class Router:
             if error.status in (401, 403):
                 limiter.invalid()
             return self._send(call, error.body(), error.status, headers)
+        except Exception:
+            name = request_id(self._world.clock)
+            log.exception("%s %s failed, reference %s", route.method, request.path, name)
+            return self._send(call, {"message": f"500: Internal Server Error ({name})", "code": 0}, 500, headers)
         answer = outcome if isinstance(outcome, Answer) else Answer(outcome, 204 if outcome is None else 200)
         return self._send(call, answer.body, answer.status, headers)
 
@@ -220,6 +224,11 @@ class Router:
     async def _read(self, call: Call) -> None:
         request = call.request
         call.reason = unquote(request.headers.get("X-Audit-Log-Reason", "")) or None
+        if call.reason and len(call.reason) > limits.AUDIT_REASON:
+            raise errors.invalid(("reason",), "BASE_TYPE_MAX_LENGTH", f"Must be {limits.AUDIT_REASON} or fewer in length.")
+        for name, value in call.ids.items():
+            if name.endswith("_id") and value != "@original" and not (value.isdigit() and len(value) <= 20):
+                raise errors.invalid((name,), "NUMBER_TYPE_COERCE", f'Value "{value}" is not snowflake.')
         if not request.can_read_body:
             return
         if (request.content_length or 0) > limits.REQUEST_BYTES:
@@ -238,8 +247,6 @@ class Router:
                 )
         except web.HTTPRequestEntityTooLarge:
             raise too_large() from None
-        if call.reason and len(call.reason) > limits.AUDIT_REASON:
-            raise errors.invalid(("reason",), "BASE_TYPE_MAX_LENGTH", f"Must be {limits.AUDIT_REASON} or fewer in length.")
 
     async def _read_parts(self, call: Call) -> None:
         fields: Json = {}

@@ -13,6 +13,7 @@ from sandbox.errors import DiscordError, Form, Json
 from sandbox.rules import shapes
 from sandbox.state import Attachment
 
+mimetypes.init()  # reads files: now, not while somebody waits
 SPOILER = 1 << 3
 
 

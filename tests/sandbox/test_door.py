@@ -42,6 +42,13 @@ async def test_other_sites_are_refused_everywhere(box: Sandbox, headers: dict[st
         assert answer.status == 403
 
 
+async def test_a_link_to_the_page_may_be_followed(box: Sandbox) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    async with ClientSession() as session:
+        assert (await session.get(box.url + "/", headers=link)).status != 403
+        assert (await session.get(box.url + "/sandbox/people", headers=link)).status == 403
+
+
 async def test_the_page_is_served_from_its_folder_only(box: Sandbox, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "page" / "js").mkdir(parents=True)
     (tmp_path / "page" / "index.html").write_text("<title>Aerie</title>")

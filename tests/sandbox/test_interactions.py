@@ -11,7 +11,7 @@ from discord import app_commands, ui
 
 from sandbox.app import Sandbox
 from sandbox.person import NotSeen, Person, Refused
-from tests.sandbox.clients import Bot, StartBot
+from tests.sandbox.clients import Api, Bot, StartBot
 
 
 async def test_a_command_is_answered_in_its_channel(box: Sandbox, start_bot: StartBot, ada: Person, kim: Person) -> None:
@@ -367,3 +367,109 @@ async def test_latency_counts_towards_the_three_seconds(box: Sandbox, start_bot:
         box.latency = 0.3
         await ada.answer(await ada.run("ping"))
         assert 0.3 <= box.acknowledged_after[-1] < 1.5
+
+
+async def test_a_message_deleted_under_its_buttons_cannot_be_updated(box: Sandbox, start_bot: StartBot, ada: Person) -> None:
+    seen: list[int] = []
+
+    class Late(ui.View):
+        @ui.button(label="Late", custom_id="late")
+        async def late(self, interaction: discord.Interaction, button: ui.Button[Any]) -> None:
+            assert interaction.message is not None
+            await interaction.message.delete()
+            try:
+                await interaction.response.edit_message(content="changed")
+            except discord.NotFound as error:
+                seen.append(error.code)
+                await interaction.response.send_message("it was gone", ephemeral=True)
+
+    async with start_bot() as bot:
+        await bot.text_channel().send("short-lived", view=Late(timeout=None))
+        panel = await ada.wait_for(lambda message: message["content"] == "short-lived")
+        assert (await ada.answer(await ada.press(panel, "Late")))["content"] == "it was gone"
+        assert seen == [10008]
+        assert all(message["content"] != "changed" for message in ada.messages())
+
+
+async def test_callbacks_that_do_not_fit_are_refused(box: Sandbox, start_bot: StartBot, api: Api, ada: Person) -> None:
+    caught: list[discord.Interaction] = []
+
+    def set_up(bot: Bot) -> None:
+        @bot.tree.command(description="Is answered by hand")
+        async def raw(interaction: discord.Interaction) -> None:
+            caught.append(interaction)
+
+    async with start_bot(set_up):
+        await ada.run("raw")
+        await ada.wait_until(lambda: True)
+        async with asyncio.timeout(2):
+            while not caught:
+                await asyncio.sleep(0.01)
+        path = f"/interactions/{caught[0].id}/{caught[0].token}/callback"
+        for body, place in (
+            ({"type": 7, "data": {"content": "x"}}, "type"),
+            ({"type": 8, "data": {"choices": []}}, "type"),
+            ({"type": 5, "data": {"flags": 1 << 15}}, "data"),
+            ({"type": 9, "data": {"custom_id": "x", "title": "x" * 46, "components": []}}, "data"),
+            ({"type": 4, "data": {"content": "x" * 2001}}, "data"),
+            ({}, "type"),
+        ):
+            refused = await api("POST", path, body)
+            assert (refused.status, refused.body["code"]) == (400, 50035)
+            assert place in refused.body["errors"]
+        # a refused callback does not use up the one acknowledgement
+        accepted = await api("POST", path + "?with_response=1", {"type": 4, "data": {"content": "by hand", "flags": 64}})
+        assert accepted.body["interaction"]["response_message_ephemeral"] is True
+        assert accepted.body["resource"]["message"]["content"] == "by hand"
+        assert (await api("POST", path, {"type": 5})).body["code"] == 40060
+
+
+MODALS = [
+    (
+        {
+            "title": "x",
+            "custom_id": "m",
+            "components": [{"type": 1, "components": [{"type": 2, "style": 1, "label": "x", "custom_id": "b"}]}],
+        },
+        "0",
+    ),
+    (
+        {
+            "title": "x",
+            "custom_id": "m",
+            "components": [{"type": 18, "label": "x" * 46, "component": {"type": 4, "style": 1, "custom_id": "t"}}],
+        },
+        "0",
+    ),
+    (
+        {
+            "title": "x",
+            "custom_id": "m",
+            "components": [{"type": 18, "label": "x", "component": {"type": 3, "custom_id": "s", "options": []}}],
+        },
+        "0",
+    ),
+    (
+        {
+            "title": "x",
+            "custom_id": "m",
+            "components": [
+                {"type": 18, "label": "x", "component": {"type": 21, "custom_id": "r", "options": [{"label": "a", "value": "a"}]}}
+            ],
+        },
+        "0",
+    ),
+    ({"title": "x", "custom_id": "m", "components": [{"type": 17, "components": []}]}, "0"),
+    ({"title": "x", "custom_id": "m", "components": [{"type": 10, "content": "x"}] * 6}, "_errors"),
+]
+
+
+@pytest.mark.parametrize(("data", "place"), MODALS)
+async def test_bad_modals_are_refused(box: Sandbox, api: Api, ada: Person, general: str, data: Any, place: str) -> None:
+    await api("PUT", f"/applications/{box.state.application_id}/commands", [{"name": "go", "description": "x"}])
+    asked = await ada.run("go")
+    born = box.world.interactions.get(asked)
+    assert born is not None
+    refused = await api("POST", f"/interactions/{asked}/{born.token}/callback", {"type": 9, "data": data})
+    assert refused.body["code"] == 50035
+    assert place in refused.body["errors"]["data"]["components"]

@@ -239,6 +239,10 @@ async def test_broken_requests_are_refused(box: Sandbox, api: Api, general: str)
     assert (await api("PUT", f"/applications/{box.state.application_id}/commands", {})).body["code"] == 50035
     assert (await api("PUT", "/applications/1/commands", [])).status == 403
     assert (await api("GET", f"/channels/{general}/messages?limit=101")).body["code"] == 50035
+    assert (await api("GET", "/channels/general")).body["errors"]["channel_id"]
+    assert (await api("DELETE", f"/channels/{general}/messages/1", headers={"X-Audit-Log-Reason": "x" * 513})).body["errors"]["reason"]
+    broken = await api("POST", f"/channels/{general}/messages", headers={"Content-Type": "text/plain"})
+    assert broken.status == 400
 
 
 async def test_missing_permissions_are_refused(box: Sandbox, api: Api, general: str) -> None:
