@@ -24,7 +24,7 @@ ABSENT = f"Discord's OpenAPI file is not at {FILE}"
 
 def available() -> bool:
     """Whether the file is there."""
-    return FILE.is_file()
+    return LOADED is not None
 
 
 def require() -> None:
@@ -48,17 +48,22 @@ def _relaxed(node: Any) -> Any:
     return made
 
 
-@cache
-def _document() -> tuple[dict[str, Any], Registry[Any]]:
+def _load() -> tuple[dict[str, Any], Registry[Any]] | None:
+    if not FILE.is_file():
+        return None
     document = _relaxed(json.loads(FILE.read_text(encoding="utf-8")))
     resource: Resource[Any] = DRAFT202012.create_resource(document)
     return document, Registry().with_resource("urn:discord", resource)
 
 
+LOADED = _load()  # at import: a file must not be read while an event loop waits
+
+
 @cache
 def _validator(method: str, template: str) -> Draft202012Validator | None:
     """The validator of a route's JSON body; None when it takes none. Raises KeyError for a route Discord does not have."""
-    document, registry = _document()
+    assert LOADED is not None, ABSENT
+    document, registry = LOADED
     operation = document["paths"][template][method.lower()]
     content = operation.get("requestBody", {}).get("content", {})
     media = next((kind for kind in ("application/json", "multipart/form-data") if kind in content), None)
