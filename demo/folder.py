@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from setup.sockets import free_port
 
@@ -77,25 +76,34 @@ class Folder:
         """Leave a note for a second demo that finds the folder locked."""
         self.note.write_text(json.dumps({"address": address, "pid": os.getpid()}))
 
+    def recall(self) -> Remembered | None:
+        """What an earlier run chose; None when there was none or its note is spoilt."""
+        try:
+            old = json.loads((self.root / "demo.json").read_text())
+            return Remembered(old["ports"], old["servers"], old["node_uuid"], old["secrets"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def remember(self) -> Remembered:
         """What an earlier run chose, or new choices; ports that somebody else took meanwhile are chosen anew."""
         path = self.root / "demo.json"
-        old: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        old = self.recall()
         taken: set[int] = set()
         ports = {}
         for name, preferred in PREFERRED_PORTS.items():
             ports[name] = free_port(
-                old.get("ports", {}).get(name, preferred), host="0.0.0.0" if name in GAMES else "127.0.0.1", udp=name in GAMES
+                old.ports.get(name, preferred) if old else preferred, host="0.0.0.0" if name in GAMES else "127.0.0.1", udp=name in GAMES
             )
             while ports[name] in taken:
                 ports[name] = free_port(udp=name in GAMES)
             taken.add(ports[name])
         made = Remembered(
             ports=ports,
-            servers=old.get("servers") or {game: str(uuid.uuid4()) for game in GAMES},
-            node_uuid=old.get("node_uuid") or str(uuid.uuid4()),
-            secrets=old.get("secrets")
-            or {
+            servers=old.servers if old else {game: str(uuid.uuid4()) for game in GAMES},
+            node_uuid=old.node_uuid if old else str(uuid.uuid4()),
+            secrets=old.secrets
+            if old
+            else {
                 "bot_token": f"sandbox.{secrets.token_urlsafe(24)}",
                 "token_id": secrets.token_hex(8),
                 "token": secrets.token_urlsafe(48),

@@ -1,0 +1,75 @@
+"""The demo's ground on a real engine: prepared, given up without a trace, and swept after a demo that was killed."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo.stage import Stage, staged
+from setup.engine_api import EngineApi, EngineError, query
+from setup.processes import started_at
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
+
+TREE = Path(__file__).parents[2]
+
+
+def _play(stage: Stage, game: str) -> int:
+    """Start a container as the agent would name it; its host process."""
+    name = stage.remembered.servers[game]
+    image = f"aerie-demo/{game}"
+    tag = next(tag for item in stage.api.json("GET", "/images/json") for tag in item["RepoTags"] or [] if tag.startswith(image))
+    startup = "freeciv-server --Announce none --port 5556"
+    body = {"Image": tag, "Tty": True, "OpenStdin": True, "Env": [f"STARTUP={startup}"], "HostConfig": {"NetworkMode": "none"}}
+    stage.api.json("POST", f"/containers/create{query(name=name)}", body)
+    stage.api.json("POST", f"/containers/{name}/start")
+    return stage.host_pid(game)
+
+
+def _exists(host: str, name: str) -> bool:
+    try:
+        EngineApi(host).json("GET", f"/containers/{name}/json")
+    except EngineError as error:
+        assert error.status == 404
+        return False
+    return True
+
+
+async def test_the_stage_is_left_without_containers(docker_host: str, tmp_path: Path) -> None:
+    async with staged(tmp_path, tmp_path / "engine") as stage:
+        pid = _play(stage, "freeciv")
+        assert started_at(pid) is not None
+        assert json.loads(stage.seed.read_text())["application"]["token"] == stage.remembered.secrets["bot_token"]
+    assert not _exists(docker_host, stage.remembered.servers["freeciv"])
+
+
+async def test_what_a_killed_demo_left_is_swept_and_its_servers_are_kept(docker_host: str, tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys, pathlib, time\n"
+        f"sys.path[:0] = [{str(TREE)!r}, {str(Path(__file__).parent)!r}]\n"
+        "from demo.stage import staged\n"
+        "from test_demo_stage import _play\n"
+        "async def main():\n"
+        f"    async with staged(pathlib.Path({str(tmp_path)!r}), pathlib.Path({str(tmp_path / 'engine')!r})) as stage:\n"
+        "        _play(stage, 'freeciv'); print('playing', flush=True); time.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    killed = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env={**os.environ, "DOCKER_HOST": docker_host}
+    )
+    assert killed.stdout is not None
+    lines = iter(killed.stdout.readline, "")
+    assert "playing\n" in lines
+    killed.send_signal(signal.SIGKILL)
+    await asyncio.to_thread(killed.wait)
+    killed.stdout.close()
+    server = json.loads((tmp_path / "demo.json").read_text())["servers"]["freeciv"]
+    assert _exists(docker_host, server)
+    async with staged(tmp_path, tmp_path / "engine") as stage:
+        assert stage.remembered.servers["freeciv"] == server
+        assert not _exists(docker_host, server)
