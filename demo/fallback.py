@@ -16,7 +16,7 @@ LUANTI_GAME = "minetest"
 
 @dataclass(frozen=True)
 class Startup:
-    """How to run a game as a process: `command` with `{{SERVER_PORT}}`, `done` its ready line, `stop` as an egg has it, `shown` for people."""
+    """A game as a process: `command` with `{{SERVER_PORT}}`, `done` the ready line, `stop` as an egg has it, `shown` for people."""
 
     command: str
     done: str
