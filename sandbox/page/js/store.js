@@ -32,6 +32,7 @@ export class Store extends EventTarget {
       message_create: () => this.#put(frame.channel_id, frame.message, true),
       message_update: () => this.#put(frame.channel_id, frame.message, false),
       message_delete: () => this.#remove(frame.channel_id, frame.message_id),
+      people: () => { this.people = frame.people ?? []; this.me = this.people.find((person) => person.id === this.me?.id) ?? this.me; this.#tell("people"); },
       commands: () => { this.commands = frame.commands ?? []; this.#tell("commands"); },
       presence: () => {
         this.bot = { ...this.bot, ...(frame.bot ?? {}), online: Boolean(frame.bot?.online ?? frame.online) };
