@@ -1,0 +1,60 @@
+"""Something happened. Events are facts in the past tense; they travel over the backplane and are harmless when they come twice."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from core.protocol.socket import PowerProgress, StateChange, StatsFrame
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ServerStateChanged(_Event):
+    type: Literal["server_state_changed"] = "server_state_changed"
+    server_uuid: str
+    change: StateChange
+
+
+class ServerPowerProgressed(_Event):
+    """An accepted power signal went on, ended, failed or was overtaken."""
+
+    type: Literal["server_power_progressed"] = "server_power_progressed"
+    server_uuid: str
+    progress: PowerProgress
+
+
+class ServerStatsSampled(_Event):
+    type: Literal["server_stats_sampled"] = "server_stats_sampled"
+    server_uuid: str
+    stats: StatsFrame
+
+
+class NodeLost(_Event):
+    type: Literal["node_lost"] = "node_lost"
+    node_id: int
+    node_name: str
+    at: datetime
+    reason: str
+
+
+class NodeBack(_Event):
+    type: Literal["node_back"] = "node_back"
+    node_id: int
+    node_name: str
+    at: datetime
+
+
+class ServerDeleted(_Event):
+    type: Literal["server_deleted"] = "server_deleted"
+    server_uuid: str
+
+
+Event = Annotated[
+    ServerStateChanged | ServerPowerProgressed | ServerStatsSampled | NodeLost | NodeBack | ServerDeleted, Field(discriminator="type")
+]
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+"""Reads and writes any event as JSON: `EVENT.dump_json(event)`, `EVENT.validate_json(body)`."""

@@ -1,0 +1,45 @@
+"""Logging set-up. Request id, actor, server and node ride in context variables, so every line says whom it is about.
+
+Secrets never reach a log: `hide` registers values that are blanked out wherever they appear.
+"""
+
+import logging
+import sys
+from contextvars import ContextVar
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+actor: ContextVar[str] = ContextVar("actor", default="")
+server: ContextVar[str] = ContextVar("server", default="")
+node: ContextVar[str] = ContextVar("node", default="")
+
+_CONTEXT = {"request": request_id, "actor": actor, "server": server, "node": node}
+_hidden: set[str] = set()
+
+
+def hide(secret: str) -> None:
+    """Blank this value out of every later log line. Values under 8 characters are left alone, they would blank out words."""
+    if len(secret) >= 8:
+        _hidden.add(secret)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        context = " ".join(f"{name}={value}" for name, var in _CONTEXT.items() if (value := var.get()))
+        if context:
+            first, *rest = text.split("\n", 1)
+            text = "\n".join([f"{first} [{context}]", *rest])
+        for secret in _hidden:
+            text = text.replace(secret, "•••")
+        return text
+
+
+def set_up(level: str = "INFO") -> None:
+    """Log to standard error, once per process."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("discord.gateway").setLevel(logging.WARNING)

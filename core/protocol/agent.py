@@ -1,0 +1,132 @@
+"""Bodies of the agent's HTTP API, which is Wings'. Field names and status codes: Wings 1.11."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from core.protocol.settings import ServerSettings, Wire
+from core.protocol.socket import StatsFrame
+from core.vocabulary import PowerSignal, ServerState
+
+SIGNAL_HEADER = "X-Aerie-Signal"
+"""Answer header of the power route: the id under which `aerie.power` frames tell how it goes on."""
+
+
+class SystemV1(Wire):
+    architecture: str
+    cpu_count: int
+    kernel_version: str
+    os: str
+    version: str
+
+
+class Cgroups(Wire):
+    driver: str = ""
+    version: str = ""
+
+
+class Containers(Wire):
+    total: int = 0
+    running: int = 0
+    paused: int = 0
+    stopped: int = 0
+
+
+class Storage(Wire):
+    driver: str = ""
+    filesystem: str = ""
+
+
+class Runc(Wire):
+    version: str = ""
+
+
+class DockerFacts(Wire):
+    version: str = ""
+    cgroups: Cgroups = Field(default_factory=Cgroups)
+    containers: Containers = Field(default_factory=Containers)
+    storage: Storage = Field(default_factory=Storage)
+    runc: Runc = Field(default_factory=Runc)
+
+
+class SystemFacts(Wire):
+    architecture: str = ""
+    cpu_threads: int = 0
+    memory_bytes: int = 0
+    kernel_version: str = ""
+    os: str = ""
+    os_type: str = "linux"
+
+
+class SystemV2(Wire):
+    """`GET /api/system?v=2`."""
+
+    version: str
+    docker: DockerFacts = Field(default_factory=DockerFacts)
+    system: SystemFacts = Field(default_factory=SystemFacts)
+
+
+class CreateServer(Wire):
+    uuid: str
+    start_on_completion: bool = False
+
+
+class PowerRequest(Wire):
+    """`wait_seconds` is Wings' wait for a busy power lock; Aerie queues instead and needs no wait."""
+
+    action: PowerSignal
+    wait_seconds: int = 0
+
+
+class CommandsRequest(Wire):
+    commands: list[str]
+
+
+class LogsResponse(Wire):
+    data: list[str] | None = None
+
+
+class DenyRequest(Wire):
+    jtis: list[str]
+
+
+class UpdateResponse(Wire):
+    applied: bool
+
+
+class LastExit(Wire):
+    code: int | None = None
+    oom_killed: bool = False
+    at: datetime | None = None
+
+
+class ServerExtras(Wire):
+    """Aerie's addition to a server's description."""
+
+    state_since: datetime | None = None
+    reason: str = ""
+    last_exit: LastExit | None = None
+
+
+class ServerDescription(Wire):
+    """`GET /api/servers/{uuid}`. `configuration` holds the environment's secrets: never relay it to people."""
+
+    state: ServerState
+    is_suspended: bool = False
+    utilization: StatsFrame = Field(default_factory=StatsFrame)
+    configuration: ServerSettings
+    aerie: ServerExtras | None = None
+
+
+class ErrorBody(Wire):
+    """`{"error": text, "request_id": uuid}`; `code` and `hint` are Aerie's additions."""
+
+    error: str
+    request_id: str | None = None
+    code: str | None = None
+    hint: str | None = None
+
+
+NodeUpdate = dict[str, Any]
+"""`POST /api/update`: a partial node configuration; only an allowlist of keys is honoured (see agent/api/system.py)."""

@@ -1,0 +1,154 @@
+"""What a node must know to run a server: Wings' server configuration object (remote API, `GET /servers/{uuid}`).
+
+Read leniently, as a stock panel writes it (PHP's `[]` for an empty map, numbers where text is meant, unknown keys);
+written strictly. Each sync replaces the whole configuration, it never merges.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+
+from core.vocabulary import StopType
+
+
+class Wire(BaseModel):
+    """Base of every wire type: unknown keys are ignored, so that newer peers can talk to older ones."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+
+def _text(value: Any) -> Any:
+    """Environment values as text. Wings writes 5 as `5.000000`; we write `5`. null is empty, true is `true`."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+        case int() | float():
+            return str(value)
+        case _:
+            return value
+
+
+def _php_map(value: Any) -> Any:
+    """PHP encodes an empty map as `[]`."""
+    return {} if value in ([], None) else value
+
+
+def _php_list(value: Any) -> Any:
+    return [] if value in ({}, None) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Environment = Annotated[dict[str, Text], BeforeValidator(_php_map)]
+
+
+class Meta(Wire):
+    name: str = ""
+    description: Text = ""
+
+
+class Build(Wire):
+    """Limits. Memory and swap in MB (10^6 bytes), disk in MiB, cpu in percent of one thread; 0 is unlimited, swap -1 is unlimited."""
+
+    memory_limit: int = 0
+    swap: int = 0
+    io_weight: int = 500
+    cpu_limit: int = 0
+    disk_space: int = 0
+    threads: str | None = None
+    oom_disabled: bool = True
+
+
+class Container(Wire):
+    image: str = ""
+    """A leading `~` means local only, never pulled (Wings)."""
+
+
+class Address(Wire):
+    ip: str = "127.0.0.1"
+    port: int = 0
+
+
+class Allocations(Wire):
+    force_outgoing_ip: bool = False
+    default: Address = Field(default_factory=Address)
+    mappings: Annotated[dict[str, list[int]], BeforeValidator(_php_map)] = Field(default_factory=dict)
+
+
+class Mount(Wire):
+    source: str
+    target: str
+    read_only: bool = False
+
+
+class EggReference(Wire):
+    id: str = ""
+    file_denylist: Annotated[list[str], BeforeValidator(_php_list)] = Field(default_factory=list)
+
+
+class PlayerPatterns(Wire):
+    """Aerie's extension: console lines that tell of players. Regular expressions; a group `name` holds the player's name."""
+
+    join: str
+    leave: str
+
+
+class ServerSettings(Wire):
+    uuid: str
+    meta: Meta = Field(default_factory=Meta)
+    suspended: bool = False
+    environment: Environment = Field(default_factory=dict)
+    invocation: Text = ""
+    skip_egg_scripts: bool = False
+    build: Build = Field(default_factory=Build)
+    container: Container = Field(default_factory=Container)
+    allocations: Allocations = Field(default_factory=Allocations)
+    mounts: Annotated[list[Mount], BeforeValidator(_php_list)] = Field(default_factory=list)
+    egg: EggReference = Field(default_factory=EggReference)
+    labels: Annotated[dict[str, str], BeforeValidator(_php_map)] = Field(default_factory=dict)
+    crash_detection_enabled: bool | None = None
+    """Absent means the node's own setting."""
+    aerie_players: PlayerPatterns | None = None
+
+
+class StartupRules(Wire):
+    """Done matchers: plain text is searched for in a line; `regex:` begins a regular expression; the empty text matches every line."""
+
+    done: Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v or [])] = Field(default_factory=list)
+    user_interaction: list[Any] = Field(default_factory=list)
+    strip_ansi: bool = False
+
+
+class StopRule(Wire):
+    type: StopType | str = StopType.NATIVE
+    value: str | None = None
+
+
+class Replacement(Wire):
+    """One find-and-replace. `value` is the old name of `replace_with`."""
+
+    match: str
+    replace_with: Any = Field(default=None, validation_alias=AliasChoices("replace_with", "value"))
+    if_value: str | None = None
+
+
+class ConfigFile(Wire):
+    file: str
+    parser: str
+    replace: Annotated[list[Replacement], BeforeValidator(_php_list)] = Field(default_factory=list)
+
+
+class ProcessConfiguration(Wire):
+    startup: StartupRules = Field(default_factory=StartupRules)
+    stop: StopRule = Field(default_factory=StopRule)
+    configs: Annotated[list[ConfigFile], BeforeValidator(_php_list)] = Field(default_factory=list)
+
+
+class ServerConfiguration(Wire):
+    """`GET /api/remote/servers/{uuid}`, whole."""
+
+    settings: ServerSettings
+    process_configuration: ProcessConfiguration = Field(default_factory=ProcessConfiguration)

@@ -1,0 +1,80 @@
+"""The field's words as enums: every enum that crosses a room is defined here, once.
+
+docs/glossary.md explains the same words to people. Nothing here acts.
+"""
+
+from enum import StrEnum
+
+
+class PowerSignal(StrEnum):
+    """What can be asked of a server's process; the names are Wings' power actions."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    KILL = "kill"
+
+
+class ServerState(StrEnum):
+    """State of a server's process as Wings names it. Installing and suspended are not states but flags beside it."""
+
+    OFFLINE = "offline"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+
+
+class StopType(StrEnum):
+    """How an egg wants its process ended (`process_configuration.stop.type`)."""
+
+    COMMAND = "command"
+    """A line typed into the console."""
+    SIGNAL = "signal"
+    """A signal sent to the container's first process."""
+    NATIVE = "stop"
+    """`docker stop`: the image's own stop signal."""
+
+
+class PowerPhase(StrEnum):
+    """Where an accepted power signal has got to. DONE, FAILED and SUPERSEDED end it."""
+
+    ACCEPTED = "accepted"
+    STOPPING = "stopping"
+    STARTING = "starting"
+    DONE = "done"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+    """A later stop or kill overtook it."""
+
+    @property
+    def final(self) -> bool:
+        return self in (PowerPhase.DONE, PowerPhase.FAILED, PowerPhase.SUPERSEDED)
+
+
+class ActorKind(StrEnum):
+    """Who asks for something; written beside every activity."""
+
+    DISCORD = "discord"
+    API_KEY = "api_key"
+    NODE = "node"
+    SCHEDULE = "schedule"
+    VOTE = "vote"
+    SYSTEM = "system"
+
+
+class ServerStatus(StrEnum):
+    """A server's standing on the control plane (Pterodactyl's `servers.status`); a ready server has none."""
+
+    INSTALLING = "installing"
+    INSTALL_FAILED = "install_failed"
+    REINSTALL_FAILED = "reinstall_failed"
+    SUSPENDED = "suspended"
+    RESTORING_BACKUP = "restoring_backup"
+
+
+class Outcome(StrEnum):
+    """What came of an activity."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    FAILED = "failed"
