@@ -1,36 +1,97 @@
-"""The front door: `aerie sandbox`, and what else Aerie can be started as.
+"""The front door: `aerie demo | tour | up | bot | agent | sandbox | migrate | doctor`.
 
-Knows the command line alone and wires what it starts; each command imports its own room, so that an agent's machine never loads
-discord.py. Nothing may import this module.
+Knows the command line alone and starts what front/ and demo/ wire; each command imports its own room, so that an agent's machine never
+loads discord.py. Nothing may import this module.
 """
 
 import asyncio
-import contextlib
 import logging
-import signal
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Game servers, run from Discord.")
-errors = Console(stderr=True)
+output = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+Settings = Annotated[Path | None, typer.Option("--config", help="Settings file; aerie.example.toml shows every setting.")]
+State = Annotated[Path, typer.Option("--state", help="Folder for what the demo keeps.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Forget what earlier demos made.")]
+NoDocker = Annotated[bool, typer.Option("--no-docker", help="Run the games as plain processes, without isolation.")]
+
+STATE = Path(__file__).resolve().parent / ".aerie"
 
 
-async def _stopped() -> None:
-    """Wait for SIGINT or SIGTERM."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+def _say(text: str) -> None:
+    output.print(text, markup=False, soft_wrap=True)
+
+
+def _fail(text: str) -> None:
+    errors.print(text, style="red", markup=False, soft_wrap=True)
 
 
 @app.callback()
 def main_help() -> None:
     """Game servers, run from Discord."""
+
+
+@app.command()
+def demo(state: State = STATE, fresh: Fresh = False, no_docker: NoDocker = False) -> None:
+    """A local Discord, the bot, an agent and two real game servers; prints one address to open."""
+    from demo.run import demo as program
+
+    raise typer.Exit(asyncio.run(program(state, fresh=fresh, docker=not no_docker, console=output)))
+
+
+@app.command()
+def tour(state: State = STATE, no_docker: NoDocker = False) -> None:
+    """The demo on fresh data, driven by scripted people; exits 0 only if every step was seen to happen."""
+    from demo.run import tour as program
+
+    raise typer.Exit(asyncio.run(program(state, docker=not no_docker, console=output)))
+
+
+@app.command()
+def up(config: Settings = None, sandbox: Annotated[bool, typer.Option(help="Add the local Discord.")] = False) -> None:
+    """Everything in one process: bot and agent, SQLite, no Redis."""
+    from front import programs
+
+    _run(programs.everything(config, sandbox, _say))
+
+
+@app.command()
+def bot(config: Settings = None) -> None:
+    """The control plane: Discord to people, REST to nodes and tools."""
+    from front import programs
+
+    _run(programs.bot(config, _say))
+
+
+@app.command()
+def agent(config: Settings = None) -> None:
+    """A node's daemon: containers, consoles and files of the servers on this machine."""
+    from front import programs
+
+    _run(programs.agent(config, _say))
+
+
+@app.command()
+def migrate(config: Settings = None) -> None:
+    """Bring the database's tables up to date."""
+    from front import programs
+
+    _run(programs.migrate(config, _say))
+
+
+@app.command()
+def doctor(config: Settings = None) -> None:
+    """Check settings, Docker, database, Redis and Discord's token; prints a report without secrets."""
+    from front.report import doctor as report
+
+    raise typer.Exit(asyncio.run(report(config, output)))
 
 
 @app.command()
@@ -41,21 +102,29 @@ def sandbox(
     latency: Annotated[float, typer.Option(help="Seconds added to every answer.")] = 0.0,
 ) -> None:
     """A Discord on your desk: a chat page, and the API a bot needs."""
+    from front.programs import stopped
     from sandbox.app import SandboxConfig, running
     from sandbox.door import NotLoopback
     from sandbox.seed import SeedError
 
     async def serve() -> None:
         async with running(SandboxConfig(host=host, port=port, seed=seed, latency=latency)) as box:
-            typer.echo(f"Open {box.url}  (API {box.api_url}, gateway {box.gateway_url})")
-            await _stopped()
+            _say(f"Open {box.url}  (API {box.api_url}, gateway {box.gateway_url})")
+            await stopped()
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(serve())
     except (NotLoopback, SeedError, OSError) as error:
-        errors.print(f"The sandbox cannot start: {error}", style="red", highlight=False, markup=False)
+        _fail(f"The sandbox cannot start: {error}")
         raise typer.Exit(2) from error
+
+
+def _run(program: Coroutine[Any, Any, None]) -> None:
+    from front import programs
+
+    if code := programs.start(program, _fail):
+        raise typer.Exit(code)
 
 
 def main() -> None:
