@@ -1,7 +1,8 @@
 """Settings: the only reader of TOML files and of the environment.
 
 Order, later wins: defaults, the TOML file (`--config`, else `AERIE_CONFIG`, else `aerie.toml` here), environment variables
-`AERIE_<SECTION>__<KEY>` (for instance `AERIE_DISCORD__TOKEN`), and for secrets `…_FILE` variables naming a file that holds the value.
+`AERIE_<SECTION>__<KEY>` (for instance `AERIE_DISCORD__TOKEN`, `AERIE_ALLOWED_ORIGINS` for what stands in no section; lists are parted by
+commas), and the same with `_FILE` at the end, naming a file that holds the value.
 Every setting stands in aerie.example.toml with its default; a test compares the two.
 """
 
@@ -9,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeGuard, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -19,11 +20,16 @@ C = TypeVar("C", bound="Config")
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    """One table of the settings file. The text under each setting is its line in aerie.example.toml and docs/settings.md."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class LogSection(Section):
+    """What is written to standard error."""
+
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """DEBUG, INFO, WARNING or ERROR: the least that is written."""
 
 
 class DiscordSection(Section):
@@ -38,11 +44,15 @@ class DiscordSection(Section):
 
 
 class DatabaseSection(Section):
+    """Where the control plane keeps its tables."""
+
     url: SecretStr = SecretStr("sqlite+aiosqlite:///aerie.sqlite3")
     """`sqlite+aiosqlite:///file` or `mysql+aiomysql://user:password@host/name` (MariaDB)."""
 
 
 class BackplaneSection(Section):
+    """How several bot processes tell each other things."""
+
     url: SecretStr = SecretStr("")
     """`redis://host:6379/0` when several bot processes run; empty means one process, in memory."""
 
@@ -51,7 +61,9 @@ class EndpointSection(Section):
     """The bot's own HTTP endpoint: /api/remote for nodes, /health."""
 
     host: str = "127.0.0.1"
-    port: int = 8400
+    """Address to listen on; 0.0.0.0 when nodes run on other machines."""
+    port: int = Field(default=8400, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
     public_url: str = ""
     """How nodes reach this endpoint, without a trailing slash; empty means http://host:port."""
 
@@ -59,9 +71,9 @@ class EndpointSection(Section):
 class ConsoleSection(Section):
     """Console output in channels."""
 
-    interval: float = 2.0
+    interval: float = Field(default=2.0, gt=0)
     """Seconds between two edits of one live message, at least; stretched when many consoles are shown."""
-    idle_minutes: float = 0.0
+    idle_minutes: float = Field(default=0.0, ge=0)
     """Stop a live view after this many minutes without a viewer's action; 0 never stops it."""
     colours: bool = True
     """ANSI colours; phones show plain text either way."""
@@ -71,9 +83,13 @@ class ApiSection(Section):
     """The agent's own HTTP API."""
 
     host: str = "0.0.0.0"
-    port: int = 8080
+    """Address to listen on."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
     certificate: Path | None = None
+    """PEM file of the TLS certificate with its chain; empty means plain HTTP."""
     key: Path | None = None
+    """PEM file of the certificate's private key."""
 
 
 class RemoteSection(Section):
@@ -82,28 +98,41 @@ class RemoteSection(Section):
     url: str = ""
     """Its address without a trailing slash, for instance http://127.0.0.1:8400."""
     token_id: str = ""
+    """The node's public id of 16 letters and digits, as the control plane made it."""
     token: SecretStr = SecretStr("")
-    timeout: float = 30.0
+    """The node's secret of 64 letters and digits."""
+    timeout: float = Field(default=30.0, gt=0)
     """Seconds per call, retries included."""
-    boot_servers_per_page: int = 50
+    boot_servers_per_page: int = Field(default=50, ge=1)
+    """Servers fetched per page when the agent starts."""
 
 
 class SystemSection(Section):
     """Where the agent keeps things. Names follow Wings' config.yml."""
 
     root_directory: Path = Path("/var/lib/aerie")
+    """Folder of the agent's own files, such as the remembered states of its servers."""
     data: Path = Path("/var/lib/aerie/volumes")
+    """Folder of the game servers' files, one folder per server."""
     log_directory: Path = Path("/var/log/aerie")
+    """Folder of the agent's logs."""
     tmp_directory: Path = Path("/tmp/aerie")  # noqa: S108
+    """Folder of what is needed for a moment only."""
     uid: int = 988
     """User that game processes run as and that owns their files."""
     gid: int = 988
+    """Group of that user."""
     timezone: str = "UTC"
+    """Time zone handed to game servers as TZ."""
     check_permissions_on_boot: bool = True
-    websocket_log_count: int = 150
+    """Hand a server's files to that user before each start."""
+    websocket_log_count: int = Field(default=150, ge=0)
+    """Past console lines a new viewer gets."""
 
 
 class DockerSection(Section):
+    """The Docker Engine and what every container gets."""
+
     host: str = ""
     """Docker Engine to use, for instance unix:///var/run/docker.sock; empty means DOCKER_HOST, else the usual socket."""
     runtime: Literal["docker", "process"] = "docker"
@@ -111,28 +140,35 @@ class DockerSection(Section):
     network: str = "aerie_nw"
     """Docker network of game servers; made when missing."""
     network_subnet: str = "172.29.0.0/16"
+    """Addresses of that network, used when it is made."""
     domainname: str = ""
+    """Domain name of the containers; empty gives none."""
     dns: list[str] = Field(default_factory=lambda: ["1.1.1.1", "1.0.0.1"])
-    tmpfs_size: int = 100
+    """Name servers of the containers."""
+    tmpfs_size: int = Field(default=100, ge=1)
     """MB of /tmp in each container."""
-    container_pid_limit: int = 512
+    container_pid_limit: int = Field(default=512, ge=0)
+    """Processes a container may have; 0 sets no limit."""
     log_driver: str = "local"
+    """Docker's log driver for the containers."""
     log_max_size: str = "5m"
-    log_max_file: int = 1
-    pull_timeout: float = 900.0
+    """Size at which a container's log is rotated."""
+    log_max_file: int = Field(default=1, ge=1)
+    """Rotated logs kept per container."""
+    pull_timeout: float = Field(default=900.0, gt=0)
     """Seconds an image may take to be pulled."""
 
 
 class PowerSection(Section):
     """Limits of every wait, in seconds. When one passes, the state is read again from Docker and the reason is told."""
 
-    start_timeout: float = 30.0
+    start_timeout: float = Field(default=30.0, gt=0)
     """Creating, attaching and starting the container."""
-    ready_timeout: float = 600.0
+    ready_timeout: float = Field(default=600.0, gt=0)
     """From started to a `done` line. When it passes, a server that still runs is shown as running, with a note."""
-    stop_timeout: float = 600.0
+    stop_timeout: float = Field(default=600.0, gt=0)
     """From the stop command to the end of the process; then it is killed."""
-    kill_timeout: float = 20.0
+    kill_timeout: float = Field(default=20.0, gt=0)
     """From SIGKILL to the container's end."""
 
 
@@ -140,20 +176,29 @@ class ThrottleSection(Section):
     """Wings' console throttle: more than `lines` per `line_reset_interval` ms are counted, not sent."""
 
     enabled: bool = True
-    lines: int = 2000
-    line_reset_interval: int = 100
+    """Whether a flood is throttled at all."""
+    lines: int = Field(default=2000, ge=1)
+    """Lines that pass per interval."""
+    line_reset_interval: int = Field(default=100, ge=1)
+    """Length of the interval in milliseconds."""
 
 
 class CrashSection(Section):
+    """What happens when a game ends by itself."""
+
     enabled: bool = True
+    """Start a crashed server again."""
     detect_clean_exit_as_crash: bool = True
-    timeout: float = 60.0
+    """An end nobody asked for counts as a crash even with exit code 0."""
+    timeout: float = Field(default=60.0, ge=0)
     """A second crash within this many seconds is not restarted."""
-    most_restarts: int = 3
+    most_restarts: int = Field(default=3, ge=0)
     """Restarts after crashes within ten minutes, at most."""
 
 
 class Config(Section):
+    """What both programs read."""
+
     log: LogSection = Field(default_factory=LogSection)
 
 
@@ -178,6 +223,7 @@ class AgentConfig(Config):
     throttles: ThrottleSection = Field(default_factory=ThrottleSection)
     crash: CrashSection = Field(default_factory=CrashSection)
     allowed_origins: list[str] = Field(default_factory=list)
+    """Origins beside the control plane's own whose pages may open a console; `*` lets any."""
 
 
 def load(kind: type[C], path: Path | None = None, environment: Mapping[str, str] | None = None) -> C:
@@ -229,22 +275,41 @@ def _read_file(path: Path | None, environment: Mapping[str, str]) -> dict[str, A
 
 def _apply(values: dict[str, Any], kind: type[Config], name: str, value: str) -> None:
     """Lay one environment variable over the file's values; names that are not settings of this program are left alone."""
-    prefix, _, rest = name.partition("_")
-    section, _, key = rest.lower().partition("__")
-    if prefix != "AERIE" or not key or section not in kind.model_fields:
+    if not name.startswith("AERIE_"):
         return
-    fields = kind.model_fields[section].annotation
-    if not (isinstance(fields, type) and issubclass(fields, Section)):
+    section, parted, key = name.removeprefix("AERIE_").lower().partition("__")
+    if not parted:
+        if (own := kind.model_fields.get(section)) is not None and not _is_section(own.annotation):
+            values[section] = _parse(own.annotation, value)
         return
-    if key.endswith("_file") and key not in fields.model_fields:
-        try:
-            key, value = key.removesuffix("_file"), Path(value).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise NotConfigured(
-                f"{name} names a file that cannot be read: {error.strerror}.", hint="Check the path and its rights."
-            ) from None
-    field = fields.model_fields.get(key)
+    holder = kind.model_fields[section].annotation if section in kind.model_fields else None
+    if not key or not _is_section(holder):
+        return
+    fields = holder.model_fields
+    if key.endswith("_file") and key not in fields:
+        key, value = key.removesuffix("_file"), _read_secret(name, Path(value))
+    field = fields.get(key)
     if field is None:
         raise NotConfigured(f"{name} is not a setting: [{section}] has no {key}.", hint="aerie.example.toml shows every setting.")
-    values.setdefault(section, {})
-    values[section] = {**values[section], key: value.split(",") if field.annotation == list[str] else value}
+    before = values.get(section, {})
+    if isinstance(before, dict):  # otherwise the file is wrong, and validation says so
+        values[section] = {**before, key: _parse(field.annotation, value)}
+
+
+def _is_section(annotation: Any) -> TypeGuard[type[Section]]:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _parse(annotation: Any, value: str) -> Any:
+    """A variable's text as pydantic wants it: lists parted by commas; an empty text means "none" where none is possible."""
+    if get_origin(annotation) is list:
+        return [item.strip() for item in value.split(",") if item.strip()]
+    return None if not value and type(None) in get_args(annotation) else value
+
+
+def _read_secret(name: str, file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise NotConfigured(f"{name} names a file that cannot be read: {why}.", hint="Check the path and its rights.") from None

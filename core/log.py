@@ -13,13 +13,15 @@ server: ContextVar[str] = ContextVar("server", default="")
 node: ContextVar[str] = ContextVar("node", default="")
 
 _CONTEXT = {"request": request_id, "actor": actor, "server": server, "node": node}
-_hidden: set[str] = set()
+_hidden: tuple[str, ...] = ()
+"""Longest first, so that a secret which holds another is blanked out whole; replaced, never changed, since any thread may log."""
 
 
 def hide(secret: str) -> None:
     """Blank this value out of every later log line. Values under 8 characters are left alone, they would blank out words."""
-    if len(secret) >= 8:
-        _hidden.add(secret)
+    global _hidden
+    if len(secret) >= 8 and secret not in _hidden:
+        _hidden = tuple(sorted((*_hidden, secret), key=len, reverse=True))
 
 
 class _Formatter(logging.Formatter):

@@ -93,13 +93,18 @@ class Supervisor:
                 log.exception("%s/%s failed, starting it again in %.1f s", self.name, name, delay)
             if self.clock.monotonic() - begun > self.longest_delay:
                 delay = self.first_delay
-            await self.clock.sleep(delay)
+            try:
+                await self.clock.sleep(delay)
+            except asyncio.CancelledError:
+                health.running = False
+                raise
             delay = min(delay * 2, self.longest_delay)
 
     async def close(self) -> None:
         """Cancel every task, the youngest first, and wait for each (at most `patience` seconds)."""
         self._closed = True
-        for task in reversed(self._tasks.copy()):
+        own = asyncio.current_task()  # a task of ours that closes us cannot be waited for: it is this very one
+        for task in reversed([task for task in self._tasks if task is not own]):
             task.cancel()
             done, _ = await asyncio.wait({task}, timeout=self.patience)
             if not done:

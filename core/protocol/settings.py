@@ -42,6 +42,7 @@ def _php_list(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
+OptionalText = Annotated[str | None, BeforeValidator(lambda value: None if value is None else _text(value))]
 Environment = Annotated[dict[str, Text], BeforeValidator(_php_map)]
 
 
@@ -58,7 +59,7 @@ class Build(Wire):
     io_weight: int = 500
     cpu_limit: int = 0
     disk_space: int = 0
-    threads: str | None = None
+    threads: OptionalText = None
     oom_disabled: bool = True
 
 
@@ -124,15 +125,16 @@ class StartupRules(Wire):
 
 class StopRule(Wire):
     type: StopType | str = StopType.NATIVE
-    value: str | None = None
+    value: OptionalText = None
 
 
 class Replacement(Wire):
     """One find-and-replace. `value` is the old name of `replace_with`."""
 
-    match: str
+    match: Text
     replace_with: Any = Field(default=None, validation_alias=AliasChoices("replace_with", "value"))
-    if_value: str | None = None
+    if_value: OptionalText = None
+    """PHP turns keys that look like numbers into numbers, so this and `match` may arrive as such."""
 
 
 class ConfigFile(Wire):
