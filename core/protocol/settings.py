@@ -124,7 +124,7 @@ class StartupRules(Wire):
 
 
 class StopRule(Wire):
-    type: StopType | str = StopType.NATIVE
+    type: StopType | str = Field(default=StopType.NATIVE, union_mode="left_to_right")
     value: OptionalText = None
 
 
