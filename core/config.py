@@ -50,6 +50,13 @@ class DatabaseSection(Section):
     """`sqlite+aiosqlite:///file` or `mysql+aiomysql://user:password@host/name` (MariaDB)."""
 
 
+class SecuritySection(Section):
+    """What keeps secrets in the database unreadable."""
+
+    key: SecretStr = SecretStr("")
+    """32 random bytes in url-safe base64 that seal secrets in the database; empty means the file `aerie.key` beside a SQLite database."""
+
+
 class BackplaneSection(Section):
     """How several bot processes tell each other things."""
 
@@ -207,6 +214,7 @@ class BotConfig(Config):
 
     discord: DiscordSection = Field(default_factory=DiscordSection)
     database: DatabaseSection = Field(default_factory=DatabaseSection)
+    security: SecuritySection = Field(default_factory=SecuritySection)
     backplane: BackplaneSection = Field(default_factory=BackplaneSection)
     endpoint: EndpointSection = Field(default_factory=EndpointSection)
     console: ConsoleSection = Field(default_factory=ConsoleSection)

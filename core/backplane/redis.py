@@ -1,0 +1,145 @@
+"""The backplane of several processes, on Redis. One connection listens for all topics; when it breaks it is made again."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from core.clock import Clock
+from core.errors import NotConfigured
+from core.fanout import Fanout, Listener
+from core.supervise import Supervisor
+
+log = logging.getLogger(__name__)
+
+_PREFIX = "aerie:"
+_RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
+_COUNT = "local n = redis.call('incr', KEYS[1]) if n == 1 then redis.call('pexpire', KEYS[1], ARGV[1]) end return n"
+
+
+class RedisBackplane:
+    """Redis is asked with short limits: a call that cannot be answered within 5 s raises NotConfigured, it never hangs a command."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        try:
+            self._redis: Redis = Redis.from_url(
+                url, socket_connect_timeout=3, socket_timeout=5, health_check_interval=30, retry_on_timeout=False
+            )
+        except ValueError as error:
+            raise NotConfigured(
+                f"The setting backplane.url is not an address of Redis: {error}.", hint="Use redis://host:6379/0."
+            ) from None
+        self._tasks = Supervisor("backplane", clock, first_delay=0.2, longest_delay=5.0)
+        self._topics: dict[str, Fanout[bytes]] = {}
+        self._confirmed: dict[str, asyncio.Event] = {}
+        self._reader: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+
+    async def publish(self, topic: str, body: bytes) -> None:
+        try:
+            await self._redis.publish(_PREFIX + topic, body)
+        except (RedisError, OSError) as error:
+            raise _unreachable(error) from error
+
+    @asynccontextmanager
+    async def subscribe(self, topic: str) -> AsyncIterator[Listener[bytes]]:
+        fanout = self._topics.setdefault(topic, Fanout())
+        confirmed = self._confirmed.setdefault(topic, asyncio.Event())
+        with fanout.listen(capacity=10_000) as listener:
+            if self._reader is None:
+                self._reader = self._tasks.run("listen", self._listen)
+            self._changed.set()
+            try:
+                async with asyncio.timeout(10):
+                    await confirmed.wait()
+            except TimeoutError as error:
+                raise _unreachable(error) from error
+            yield listener
+        if not len(fanout) and self._topics.get(topic) is fanout:
+            del self._topics[topic]
+            self._confirmed.pop(topic, None)
+
+    async def _listen(self) -> None:
+        """Read messages for every topic asked for. After a break every topic is asked for again."""
+        for confirmed in self._confirmed.values():
+            confirmed.clear()
+        pubsub = self._redis.pubsub()
+        asked: set[str] = set()
+        try:
+            while True:
+                self._changed.clear()
+                wanted = set(self._topics)
+                if fresh := wanted - asked:
+                    await pubsub.subscribe(*(_PREFIX + topic for topic in fresh))
+                if stale := asked - wanted:
+                    await pubsub.unsubscribe(*(_PREFIX + topic for topic in stale))
+                asked = wanted
+                if not asked:
+                    await self._changed.wait()
+                    continue
+                await self._read(pubsub)
+        finally:
+            await pubsub.aclose()
+
+    async def _read(self, pubsub: Any) -> None:
+        message = await pubsub.get_message(timeout=0.1)
+        while message is not None:
+            topic = message["channel"].decode().removeprefix(_PREFIX)
+            if message["type"] == "subscribe" and topic in self._confirmed:
+                self._confirmed[topic].set()
+            elif message["type"] == "message" and topic in self._topics:
+                self._topics[topic].publish(message["data"])
+            message = await pubsub.get_message(timeout=0)
+
+    @asynccontextmanager
+    async def lock(self, name: str, ttl: float) -> AsyncIterator[bool]:
+        key, mine = f"{_PREFIX}lock:{name}", secrets.token_hex(8)
+        try:
+            held = bool(await self._redis.set(key, mine, nx=True, px=max(1, int(ttl * 1000))))
+        except (RedisError, OSError) as error:
+            raise _unreachable(error) from error
+        try:
+            yield held
+        finally:
+            if held:
+                try:
+                    await self._evaluate(_RELEASE, key, mine)
+                except (RedisError, OSError):
+                    log.warning("the lock %s could not be given back; it ends by itself within %.0f s", name, ttl)
+
+    async def increment(self, name: str, ttl: float) -> int:
+        try:
+            return int(await self._evaluate(_COUNT, f"{_PREFIX}count:{name}", str(max(1, int(ttl * 1000)))))
+        except (RedisError, OSError) as error:
+            raise _unreachable(error) from error
+
+    async def _evaluate(self, script: str, key: str, argument: str) -> Any:
+        return await self._redis.execute_command("EVAL", script, 1, key, argument)
+
+    async def ping(self) -> None:
+        try:
+            await self._redis.execute_command("PING")
+        except (RedisError, OSError) as error:
+            raise _unreachable(error) from error
+
+    async def close(self) -> None:
+        await self._tasks.close()
+        for topic in list(self._topics.values()):
+            topic.close()
+        await self._redis.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.ping()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _unreachable(error: BaseException) -> NotConfigured:
+    return NotConfigured(f"Redis does not answer: {error or type(error).__name__}.", hint="Start it, or correct backplane.url.")

@@ -1,0 +1,150 @@
+"""The one door to a server: `server(actor, ref, permission)`. No command, route or worker reaches a server on another way.
+
+A guild's owner and its administrators hold `*` on every server of their guild; others hold what their roles and they themselves were
+granted, on one server or on the whole guild. Aerie itself holds everything. Every refusal is written to the activity log.
+"""
+
+import difflib
+import re
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core import permissions
+from core.actor import Actor
+from core.db.engine import Database
+from core.errors import MissingPermission, NotFound
+from core.models.guild import Grant, Guild
+from core.models.server import Server, whole_servers
+from core.permissions import ADMIN_SOCKET, ALL, CONNECT
+from core.services.activity import ActivityLog
+from core.vocabulary import ActorKind
+
+
+class Access:
+    def __init__(self, database: Database, activity: ActivityLog) -> None:
+        self._database = database
+        self._activity = activity
+
+    async def server(self, actor: Actor, ref: str | int, permission: str, *, event: str = "") -> Server:
+        """The server called `ref` (id, uuid, first 8 characters of it, or name) in the actor's guild, if the actor may.
+
+        Raises NotFound, naming up to three nearest names the actor may see, and MissingPermission, naming who can grant it.
+        `event` is what the activity log calls the refused action.
+        """
+        async with self._database.session() as session:
+            server = await self._find(session, actor, ref)
+            held = await self._held(session, actor, [server]) if server else {}
+            guild = await session.get(Guild, server.guild_id) if server and server.guild_id else None
+        if server is None:
+            raise await self._unknown(actor, ref)
+        if permissions.allows(held[server.id], permission):
+            return server
+        what = re.sub(r"\bit(s?)\b", lambda m: f"{server.name}{'’s' if m[1] else ''}", permissions.meaning(permission), count=1)
+        error = MissingPermission(permission, what, grantors=_grantors(guild))
+        await self._activity.refused(actor, event or f"server:{permission}", server, error, {"permission": permission})
+        raise error
+
+    async def visible(self, actor: Actor, permission: str = CONNECT) -> list[Server]:
+        """Every server of the actor's guild on which they hold `permission`, by name."""
+        async with self._database.session() as session:
+            servers = list(await session.scalars(whole_servers().where(_within(actor)).order_by(Server.name)))
+            held = await self._held(session, actor, servers)
+        return [server for server in servers if permissions.allows(held[server.id], permission)]
+
+    async def permissions(self, actor: Actor, server: Server) -> frozenset[str]:
+        """The keys the actor holds on the server; may hold `*`."""
+        if actor.kind is not ActorKind.SYSTEM and (actor.guild_id is None or server.guild_id != actor.guild_id):
+            return frozenset()
+        async with self._database.session() as session:
+            return (await self._held(session, actor, [server]))[server.id]
+
+    async def in_guild(self, actor: Actor) -> frozenset[str]:
+        """The keys the actor holds on every server of their guild, whatever is granted on single ones."""
+        if actor.kind is ActorKind.SYSTEM:
+            return frozenset({ALL, *ADMIN_SOCKET})
+        if actor.guild_owner or actor.guild_admin:
+            return frozenset({ALL})
+        async with self._database.session() as session:
+            grants = await session.scalars(select(Grant).where(_granted(actor), Grant.server_id.is_(None)))
+            return frozenset(key for grant in grants for key in grant.permissions)
+
+    async def require_in_guild(self, actor: Actor, permission: str, *, event: str) -> None:
+        """For what concerns a whole guild, such as its grants. Raises MissingPermission."""
+        if permissions.allows(await self.in_guild(actor), permission):
+            return
+        async with self._database.session() as session:
+            guild = await session.get(Guild, actor.guild_id) if actor.guild_id else None
+        error = MissingPermission(permission, permissions.meaning(permission).replace(" it", " its servers"), grantors=_grantors(guild))
+        await self._activity.refused(actor, event, None, error, {"permission": permission})
+        raise error
+
+    async def _find(self, session: AsyncSession, actor: Actor, ref: str | int) -> Server | None:
+        """By the surest reading of `ref` first, so that no server can hide another by its name."""
+        for reading in _readings(ref):
+            found = list(await session.scalars(whole_servers().where(_within(actor), reading).limit(2)))
+            if len(found) == 1:
+                return found[0]
+        return None
+
+    async def _unknown(self, actor: Actor, ref: str | int) -> NotFound:
+        seen = [server.name for server in await self.visible(actor)]
+        asked = _plain(str(ref))
+        by_lower = {name.lower(): name for name in seen}
+        near = [by_lower[name] for name in difflib.get_close_matches(asked.lower(), by_lower, n=3, cutoff=0.4)]
+        if near:
+            hint = f"Did you mean {' or '.join(near)}?"
+        elif seen:
+            hint = f"There are: {', '.join(seen[:3])}{' …' if len(seen) > 3 else ''}. `/server list` shows all."
+        else:
+            hint = "There is no server here that you may see."
+        return NotFound(f"There is no server called “{asked}” here.", hint=hint)
+
+    async def _held(self, session: AsyncSession, actor: Actor, servers: list[Server]) -> dict[int, frozenset[str]]:
+        if actor.kind is ActorKind.SYSTEM:
+            return {server.id: frozenset({ALL, *ADMIN_SOCKET}) for server in servers}
+        if actor.guild_owner or actor.guild_admin:
+            return {server.id: frozenset({ALL}) for server in servers}
+        grants = list(await session.scalars(select(Grant).where(_granted(actor))))
+        return {
+            server.id: frozenset(key for grant in grants if grant.server_id in (None, server.id) for key in grant.permissions)
+            for server in servers
+        }
+
+
+def _within(actor: Actor) -> ColumnElement[bool]:
+    """Nobody but Aerie itself sees beyond the guild they ask from."""
+    if actor.kind is ActorKind.SYSTEM and actor.guild_id is None:
+        return Server.id.is_not(None)
+    return Server.guild_id == (actor.guild_id if actor.guild_id is not None else -1)
+
+
+def _granted(actor: Actor) -> ColumnElement[bool]:
+    return (Grant.guild_id == (actor.guild_id if actor.guild_id is not None else -1)) & or_(
+        Grant.user_id == (actor.discord_id if actor.discord_id is not None else -1),
+        Grant.role_id.in_(actor.role_ids),
+    )
+
+
+def _readings(ref: str | int) -> list[ColumnElement[bool]]:
+    if isinstance(ref, int):
+        return [Server.id == ref]
+    text = ref.strip()
+    try:
+        return [Server.uuid == str(UUID(text))]
+    except ValueError:
+        pass
+    readings: list[ColumnElement[bool]] = [Server.name == text, func.lower(Server.name) == text.lower(), Server.short == text.lower()]
+    if text.isascii() and text.isdigit() and len(text) < 8:
+        readings.append(Server.id == int(text))
+    return readings
+
+
+def _plain(text: str) -> str:
+    """What somebody typed, fit to be repeated to them."""
+    return re.sub(r"[^\w .\-]", "", text)[:50].strip() or "that"
+
+
+def _grantors(guild: Guild | None) -> str:
+    return f"<@{guild.owner_id}>" if guild else "The guild's owner"

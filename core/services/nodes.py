@@ -1,0 +1,111 @@
+"""Nodes: machines that run servers. The only place that seals and opens their secrets."""
+
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from core.clock import Clock
+from core.db.engine import Database
+from core.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from core.log import hide
+from core.models.node import Node
+from core.rpc.client import NodeAddress, NodeClient
+from core.rpc.pool import NodePool
+from core.seal import Seal
+from core.tokens import NodeToken, new_node_token, same
+
+
+class Nodes:
+    def __init__(self, database: Database, pool: NodePool, clock: Clock, seal: Seal, origin: str = "") -> None:
+        self._database = database
+        self._pool = pool
+        self._clock = clock
+        self._seal = seal
+        self.origin = origin
+        """The control plane's own public address, as agents know it (`remote.url`); sockets name it as their Origin."""
+
+    async def create(self, name: str, url: str, token: NodeToken | None = None, *, location: str = "local") -> tuple[Node, NodeToken]:
+        """Make a node and its token, which cannot be read again by people. Raises Invalid and Conflict."""
+        token = token or new_node_token()
+        row = Node(
+            name=_name(name),
+            url=_address(url),
+            location=location,
+            token_id=token.id,
+            token_sealed=self._seal.close(token.secret),
+            created_at=self._clock.now(),
+        )
+        try:
+            async with self._database.begin() as session:
+                session.add(row)
+        except IntegrityError as error:
+            raise Conflict(f"There is already a node called {name}, or one with this token.", hint="Choose another name.") from error
+        hide(token.secret)
+        return row, token
+
+    async def move(self, node_id: int, url: str) -> Node:
+        """Give a node another address."""
+        async with self._database.begin() as session:
+            row = await session.get(Node, node_id)
+            if row is None:
+                raise NotFound("There is no such node.")
+            row.url = _address(url)
+        return row
+
+    async def all(self) -> list[Node]:
+        async with self._database.session() as session:
+            return list(await session.scalars(select(Node).order_by(Node.name)))
+
+    async def by_name(self, name: str) -> Node:
+        """Raises NotFound."""
+        async with self._database.session() as session:
+            row = await session.scalar(select(Node).where(Node.name == name))
+        if row is None:
+            raise NotFound(f"There is no node called {name}.")
+        return row
+
+    async def addresses(self) -> list[NodeAddress]:
+        """Every node with its opened token. Raises NotConfigured when the key is not the one they were sealed with."""
+        return [self.address(row) for row in await self.all()]
+
+    def address(self, node: Node) -> NodeAddress:
+        secret = self._seal.open(node.token_sealed)
+        hide(secret)
+        return NodeAddress(node.id, node.name, node.url, NodeToken(node.token_id, secret), self.origin)
+
+    def client(self, node: Node) -> NodeClient:
+        """The hand on this node."""
+        return self._pool.client(self.address(node))
+
+    async def authenticate(self, bearer: str | None) -> Node:
+        """The node behind an `id.token` bearer. Raises Unauthenticated without one, BadRequest for a broken one, Forbidden for a wrong one."""
+        if not bearer:
+            raise Unauthenticated("This address is for nodes; it needs their token.")
+        parts = bearer.split(".")
+        if len(parts) != 2 or not all(parts):
+            raise BadRequest("The token must be an id and a secret with one dot between them.", hint="Copy both from the node's settings.")
+        async with self._database.session() as session:
+            row = await session.scalar(select(Node).where(Node.token_id == parts[0]))
+        known = self._seal.open(row.token_sealed) if row else "0" * 64
+        if not same(known, parts[1]) or row is None:
+            raise Forbidden("No node has this token.", hint="Give the agent the token its node was made with.")
+        return row
+
+
+def _name(name: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= 100 or not name.isprintable():
+        raise Invalid("A node's name must have 1 to 100 printable characters.")
+    return name
+
+
+def _address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.query and not parts.username
+    except ValueError:
+        good = False
+    if not good or len(url) > 255:
+        raise Invalid("A node's address must look like https://node.example.net:8080.")
+    return url.rstrip("/")

@@ -1,0 +1,272 @@
+"""Making and removing servers, the settings a node asks for, and what nodes report of installations."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.actor import Actor
+from core.clock import Clock
+from core.db.engine import Database
+from core.errors import AerieError, Conflict, Forbidden, Invalid, NodeUnreachable, NotFound
+from core.events import ServerDeleted
+from core.models.egg import Egg
+from core.models.guild import Guild
+from core.models.node import Node
+from core.models.server import Allocation, Server, ServerVariable, whole_servers
+from core.protocol.agent import CreateServer
+from core.protocol.remote import InstallScript, Page, ServerEntry, ServerPage
+from core.protocol.settings import ServerConfiguration
+from core.services.access import Access
+from core.services.activity import ActivityLog
+from core.services.configuration import configuration
+from core.services.eggs import Eggs
+from core.services.live import LiveBoard
+from core.services.nodes import Nodes
+from core.vocabulary import ActorKind, Outcome, ServerStatus
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a server may use. Memory and swap MB (10^6 bytes), disk MiB, cpu percent of one thread; 0 is unlimited, swap -1 too."""
+
+    memory: int = 0
+    swap: int = 0
+    disk: int = 0
+    io: int = 500
+    cpu: int = 0
+    threads: str | None = None
+    oom_disabled: bool = False
+
+
+class Servers:
+    def __init__(
+        self, database: Database, access: Access, activity: ActivityLog, eggs: Eggs, nodes: Nodes, live: LiveBoard, clock: Clock
+    ) -> None:
+        self._database = database
+        self._access = access
+        self._activity = activity
+        self._eggs = eggs
+        self._nodes = nodes
+        self._live = live
+        self._clock = clock
+
+    async def create(
+        self,
+        actor: Actor,
+        *,
+        name: str,
+        egg_id: int,
+        node_id: int,
+        ip: str,
+        port: int,
+        guild_id: int | None = None,
+        limits: Limits | None = None,
+        variables: Mapping[str, str] | None = None,
+        image: str | None = None,
+        startup: str | None = None,
+        alias: str | None = None,
+        description: str = "",
+        start: bool = False,
+    ) -> Server:
+        """Make a server at one address of a node, and tell the node, which installs it.
+
+        A node that cannot be reached now learns of it when it comes back. Raises Invalid, NotFound, Conflict.
+        """
+        _only_aerie(actor)
+        egg = await self._eggs.get(egg_id)
+        chosen = _chosen(egg, variables or {})
+        limits = _checked(limits or Limits())
+        uuid = str(uuid4())
+        if not 1 <= len(name.strip()) <= 100 or not name.isprintable():
+            raise Invalid("A server's name must have 1 to 100 printable characters.")
+        if not 1 <= port <= 65535:
+            raise Invalid("A port must be from 1 to 65535.")
+        row = Server(
+            uuid=uuid,
+            short=uuid[:8],
+            name=name.strip(),
+            description=description,
+            status=ServerStatus.INSTALLING.value if egg.script.strip() else None,
+            guild_id=guild_id,
+            node_id=node_id,
+            egg_id=egg.id,
+            image=image or next(iter(egg.docker_images.values())),
+            startup=startup or egg.startup,
+            memory=limits.memory,
+            swap=limits.swap,
+            disk=limits.disk,
+            io=limits.io,
+            cpu=limits.cpu,
+            threads=limits.threads,
+            oom_disabled=limits.oom_disabled,
+            installed_at=None if egg.script.strip() else self._clock.now(),
+            created_at=self._clock.now(),
+        )
+        try:
+            async with self._database.begin() as session:
+                await self._insert(session, row, ip, alias, port, chosen)
+        except IntegrityError as error:
+            raise Conflict(f"A server called {name}, or one at this address, was made at the same moment.", hint="Try again.") from error
+        server = await self.get(uuid)
+        self._live.place(uuid, node_id)
+        await self._activity.write(actor, "server:create", server)
+        await self._tell_node(server, start)
+        return server
+
+    async def _insert(self, session: AsyncSession, row: Server, ip: str, alias: str | None, port: int, chosen: dict[int, str]) -> None:
+        if await session.get(Node, row.node_id) is None:
+            raise NotFound("There is no such node.")
+        if row.guild_id is not None and await session.get(Guild, row.guild_id) is None:
+            raise NotFound("Aerie does not know this guild yet.", hint="Invite the bot there first.")
+        same_name = select(Server.id).where(Server.guild_id == row.guild_id, func.lower(Server.name) == row.name.lower())
+        if await session.scalar(same_name.limit(1)) is not None:
+            raise Conflict(f"There is already a server called {row.name} here.", hint="Choose another name.")
+        session.add(row)
+        await session.flush()
+        taken = select(Allocation).where(Allocation.node_id == row.node_id, Allocation.ip == ip, Allocation.port == port).with_for_update()
+        allocation = await session.scalar(taken)
+        if allocation is not None and allocation.server_id is not None:
+            raise Conflict(f"The address {ip}:{port} already belongs to a server.", hint="Choose another port.")
+        if allocation is None:
+            allocation = Allocation(node_id=row.node_id, ip=ip, port=port)
+            session.add(allocation)
+        allocation.server_id, allocation.is_primary = row.id, True
+        allocation.alias = alias or allocation.alias
+        session.add_all(ServerVariable(server_id=row.id, egg_variable_id=key, value=value) for key, value in chosen.items())
+
+    async def _tell_node(self, server: Server, start: bool) -> None:
+        try:
+            await self._nodes.client(server.node).create(CreateServer(uuid=server.uuid, start_on_completion=start))
+        except NodeUnreachable as error:
+            log.info("server %s: its node will learn of it when it is back (%s)", server.short, error.message)
+
+    async def get(self, uuid: str) -> Server:
+        """The whole server, asking nobody: for Aerie's own workers. Raises NotFound."""
+        return await self._one(uuid, None)
+
+    async def all(self) -> list[Server]:
+        """Every server whole, asking nobody: for Aerie's own workers."""
+        async with self._database.session() as session:
+            return list(await session.scalars(whole_servers().order_by(Server.id)))
+
+    async def settings(self, uuid: str, node: Node | None = None) -> ServerConfiguration:
+        """Wings' configuration of a server; with `node`, only when it lives there. Raises NotFound."""
+        return configuration(await self._one(uuid, node))
+
+    async def page(self, node: Node, page: int = 1, per_page: int = 50) -> ServerPage:
+        """A node's servers, `per_page` (1 to 500) at a time; page 0 is the first."""
+        page, per_page = max(page, 1), min(max(per_page, 1), 500)
+        async with self._database.session() as session:
+            total = await session.scalar(select(func.count()).select_from(Server).where(Server.node_id == node.id)) or 0
+            chosen = whole_servers().where(Server.node_id == node.id).order_by(Server.id).offset((page - 1) * per_page).limit(per_page)
+            rows = list(await session.scalars(chosen))
+        entries = [ServerEntry(uuid=row.uuid, **dict(configuration(row))) for row in rows]
+        first = (page - 1) * per_page + 1
+        return ServerPage(
+            data=entries,
+            meta=Page(
+                current_page=page,
+                from_=first if rows else None,
+                last_page=max(1, -(-total // per_page)),
+                per_page=per_page,
+                to=first + len(rows) - 1 if rows else None,
+                total=total,
+            ),
+        )
+
+    async def install_script(self, uuid: str, node: Node) -> InstallScript:
+        """Raises NotFound when the server does not live on the node."""
+        egg = (await self._one(uuid, node)).egg
+        return InstallScript(container_image=egg.script_container, entrypoint=egg.script_entrypoint, script=egg.script)
+
+    async def report_install(self, uuid: str, node: Node, *, successful: bool, reinstall: bool) -> None:
+        """Take a node's word on an installation; the same report twice changes nothing. A suspended server stays suspended."""
+        server = await self._one(uuid, node)
+        failed = ServerStatus.REINSTALL_FAILED if reinstall else ServerStatus.INSTALL_FAILED
+        status = None if successful else failed.value
+        async with self._database.begin() as session:
+            await session.execute(update(Server).where(Server.id == server.id).values(installed_at=self._clock.now()))
+            free = update(Server).where(Server.id == server.id, func.coalesce(Server.status, "") != ServerStatus.SUSPENDED.value)
+            await session.execute(free.values(status=status))
+        event = "server:reinstall" if reinstall else "server:install"
+        await self._activity.write(_node_actor(node), event, server, Outcome.OK if successful else Outcome.FAILED)
+
+    async def reset(self, node: Node) -> int:
+        """A node has booted: nothing on it is being installed or restored any more. Returns how many servers that changed."""
+        busy = (ServerStatus.INSTALLING.value, ServerStatus.RESTORING_BACKUP.value)
+        async with self._database.begin() as session:
+            rows = list(await session.scalars(select(Server).where(Server.node_id == node.id, Server.status.in_(busy))))
+            restoring = [row for row in rows if row.status == ServerStatus.RESTORING_BACKUP]
+            for row in rows:
+                row.status = None
+        for row in restoring:
+            reason = "The node restarted while the backup was being restored."
+            await self._activity.write(_node_actor(node), "server:backup.restore-failed", row, Outcome.FAILED, reason=reason)
+        return len(rows)
+
+    async def delete(self, actor: Actor, ref: str | int, *, force: bool = False) -> None:
+        """Remove a server from its node, files included, then here. With `force`, also when the node cannot be reached."""
+        _only_aerie(actor)
+        server = await self._access.server(actor, ref, "admin.websocket.errors", event="server:delete")
+        row_id = await self._activity.write(actor, "server:delete", server)
+        try:
+            await self._nodes.client(server.node).delete(server.uuid)
+        except NotFound:
+            pass
+        except AerieError as error:
+            if not force:
+                await self._activity.amend(row_id, Outcome.FAILED, str(error))
+                raise
+            log.warning("server %s was deleted here, but not on its node: %s", server.short, error.message)
+        async with self._database.begin() as session:
+            await session.execute(update(Allocation).where(Allocation.server_id == server.id).values(server_id=None, is_primary=False))
+            row = await session.get(Server, server.id)
+            if row is not None:
+                await session.execute(Server.__table__.delete().where(Server.id == server.id))  # type: ignore[attr-defined]
+        await self._live.publish(ServerDeleted(server_uuid=server.uuid))
+
+    async def _one(self, uuid: str, node: Node | None) -> Server:
+        async with self._database.session() as session:
+            wanted = whole_servers().where(Server.uuid == uuid)
+            row = await session.scalar(wanted if node is None else wanted.where(Server.node_id == node.id))
+        if row is None:
+            raise NotFound("There is no such server.")
+        return row
+
+
+def _only_aerie(actor: Actor) -> None:
+    if actor.kind is not ActorKind.SYSTEM:
+        raise Forbidden("Only an administrator of Aerie makes and removes servers.")
+
+
+def _node_actor(node: Node) -> Actor:
+    return Actor(ActorKind.NODE, node.name, node_id=node.id)
+
+
+def _chosen(egg: Egg, variables: Mapping[str, str]) -> dict[int, str]:
+    known = {variable.env_variable: variable.id for variable in egg.variables}
+    if unknown := sorted(variables.keys() - known.keys()):
+        raise Invalid(f"The egg {egg.name} has no variable {unknown[0]}.", hint=f"It has: {', '.join(sorted(known)) or 'none'}.")
+    return {known[key]: str(value) for key, value in variables.items()}
+
+
+def _checked(limits: Limits) -> Limits:
+    wrong: dict[str, Any] = {
+        "memory": limits.memory < 0,
+        "swap": limits.swap < -1,
+        "disk": limits.disk < 0,
+        "io": not 10 <= limits.io <= 1000,
+        "cpu": limits.cpu < 0,
+    }
+    for name, bad in wrong.items():
+        if bad:
+            raise Invalid(f"The limit {name} is out of range.", hint="0 is unlimited; io is from 10 to 1000.")
+    return limits
