@@ -1,0 +1,94 @@
+"""/server: see game servers and run them. Parses, calls, shows; decides nothing."""
+
+import asyncio
+
+import discord
+from discord import app_commands
+
+from bot.client import AerieClient
+from bot.ui.asker import actor_of
+from bot.ui.autocomplete import SERVER, SERVER_TO_RESTART, SERVER_TO_START, SERVER_TO_STOP
+from bot.ui.cards import card, server_list
+from bot.ui.power import act
+from bot.ui.presses import ask_to_kill
+from core.models.server import Server
+from core.permissions import CONNECT
+from core.services.build import Services
+from core.vocabulary import PowerSignal
+
+Interaction = discord.Interaction[AerieClient]
+
+NONE_YET = "You see no game servers here. The owner of this community can give you a role with `/access grant`."
+NEWS_WITHIN = 15.0  # s that a list with unknown states waits for news
+
+
+class ServerCommands(app_commands.Group):
+    """See and run game servers"""
+
+    def __init__(self) -> None:
+        super().__init__(name="server", description="See and run game servers")
+
+    @app_commands.command(name="list", description="Game servers you may see, their states and addresses")
+    async def show_all(self, interaction: Interaction) -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        services = interaction.client.services
+        servers = await services.access.visible(actor_of(interaction), CONNECT)
+        await interaction.edit_original_response(view=_listed(services, servers))
+        if await _news(services, servers):
+            await interaction.edit_original_response(view=_listed(services, servers))
+
+    @app_commands.command(description="Post a server's card: live state, address, players, load, buttons")
+    @app_commands.describe(server="Which server")
+    async def info(self, interaction: Interaction, server: app_commands.Transform[str, SERVER]) -> None:
+        services = interaction.client.services
+        found = await services.access.server(actor_of(interaction), server, CONNECT)
+        await interaction.response.send_message(view=card(found, services.live.of(found.uuid)))
+        posted = await interaction.original_response()
+        assert interaction.guild_id is not None
+        await services.guilds.remember_card(found, interaction.guild_id, posted.channel.id, posted.id)
+        if interaction.client.card_posted is not None:
+            interaction.client.card_posted()
+
+    @app_commands.command(description="Start a server")
+    @app_commands.describe(server="Which server")
+    async def start(self, interaction: Interaction, server: app_commands.Transform[str, SERVER_TO_START]) -> None:
+        await act(interaction, server, PowerSignal.START)
+
+    @app_commands.command(description="Stop a server the way its game wants to be stopped")
+    @app_commands.describe(server="Which server")
+    async def stop(self, interaction: Interaction, server: app_commands.Transform[str, SERVER_TO_STOP]) -> None:
+        await act(interaction, server, PowerSignal.STOP)
+
+    @app_commands.command(description="Stop a server and start it again")
+    @app_commands.describe(server="Which server")
+    async def restart(self, interaction: Interaction, server: app_commands.Transform[str, SERVER_TO_RESTART]) -> None:
+        await act(interaction, server, PowerSignal.RESTART)
+
+    @app_commands.command(description="End a server at once, without saving; asks before it does")
+    @app_commands.describe(server="Which server")
+    async def kill(self, interaction: Interaction, server: app_commands.Transform[str, SERVER_TO_STOP]) -> None:
+        await ask_to_kill(interaction, server)
+
+
+def _listed(services: Services, servers: list[Server]) -> discord.ui.LayoutView:
+    return server_list([(server, services.live.of(server.uuid)) for server in servers], NONE_YET)
+
+
+async def _news(services: Services, servers: list[Server]) -> bool:
+    """Whether every unknown state of these servers became known in time; a bot that just started knows them a moment later."""
+
+    def unknown() -> set[str]:
+        board = {server.uuid: services.live.of(server.uuid) for server in servers}
+        return {uuid for uuid, live in board.items() if live.state is None or not live.node_up}
+
+    before = unknown()
+    if not before:
+        return False
+    try:
+        with services.live.changed.listen() as changed:
+            async with asyncio.timeout(NEWS_WITHIN):
+                while unknown():
+                    await changed.drain()
+    except TimeoutError:
+        pass
+    return unknown() != before

@@ -1,0 +1,228 @@
+"""A scripted node that answers a bot over real HTTP and WebSocket, as our agent does or (`ours=False`) as stock Wings does.
+
+Its servers are scripts: what a signal leads to, and how long it takes. It can be down, hang, or refuse.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from core.protocol.agent import SIGNAL_HEADER
+from core.tokens import NodeToken, new_signal_id, read_socket_token
+
+
+@dataclass
+class FakeServer:
+    """One scripted server. `fails` is the reason its next start fails with."""
+
+    state: str = "offline"
+    fails: str = ""
+    step: float = 0.15
+    lines: list[str] = field(default_factory=list)
+    sockets: list[web.WebSocketResponse] = field(default_factory=list)
+    typed: list[str] = field(default_factory=list)
+    signals: list[str] = field(default_factory=list)
+    script: asyncio.Task[None] | None = None
+    signal: tuple[str, str] = ("", "")
+
+
+class FakeNode:
+    """A node and its servers by uuid."""
+
+    def __init__(self, token: NodeToken, *, ours: bool = True) -> None:
+        self.token = token
+        self.ours = ours
+        self.port = 0
+        self.servers: dict[str, FakeServer] = {}
+        self.hang = asyncio.Event()
+        self.hang.set()
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def up(self) -> None:
+        """Listen, on the same port as before."""
+        app = web.Application(middlewares=[self._door])
+        app.router.add_get("/api/system", self._system)
+        app.router.add_get("/api/servers", self._all)
+        app.router.add_get("/api/servers/{uuid}", self._one)
+        app.router.add_get("/api/servers/{uuid}/logs", self._logs)
+        app.router.add_post("/api/servers/{uuid}/power", self._power)
+        app.router.add_post("/api/servers/{uuid}/commands", self._commands)
+        app.router.add_get("/api/servers/{uuid}/ws", self._socket)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.2)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        await site.start()
+        assert self._runner.addresses
+        self.port = self._runner.addresses[0][1]
+
+    async def down(self) -> None:
+        """Stop listening and hang up; the servers go on."""
+        for server in self.servers.values():
+            for socket in server.sockets.copy():
+                await socket.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def close(self) -> None:
+        for server in self.servers.values():
+            if server.script is not None:
+                server.script.cancel()
+        await self.down()
+
+    async def say(self, uuid: str, line: str) -> None:
+        """A console line."""
+        server = self.servers[uuid]
+        server.lines.append(line)
+        body = {"first_seq": len(server.lines) - 1, "lines": [line], "dropped": 0}
+        await self._send(server, "aerie.console" if self.ours else "console output", json.dumps(body) if self.ours else line)
+
+    @web.middleware
+    async def _door(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {self.token.secret}":
+            return web.json_response({"error": "You are not authorized to access this endpoint."}, status=403)
+        await self.hang.wait()
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
+    def _of(self, request: web.Request) -> FakeServer:
+        try:
+            return self.servers[request.match_info["uuid"]]
+        except KeyError:
+            raise web.HTTPNotFound(
+                text=json.dumps({"error": "The requested resource does not exist."}), content_type="application/json"
+            ) from None
+
+    async def _system(self, request: web.Request) -> web.Response:
+        return web.json_response({"version": "1.11.13", "docker": {}, "system": {}})
+
+    async def _all(self, request: web.Request) -> web.Response:
+        return web.json_response([])
+
+    async def _one(self, request: web.Request) -> web.Response:
+        server = self._of(request)
+        return web.json_response({"state": server.state, "utilization": {"state": server.state}, "configuration": {}})
+
+    async def _logs(self, request: web.Request) -> web.Response:
+        return web.json_response({"data": self._of(request).lines[-int(request.query.get("size", 100)) :]})
+
+    async def _commands(self, request: web.Request) -> web.Response:
+        server = self._of(request)
+        if server.state == "offline":
+            return web.json_response({"error": "Cannot send commands to a stopped server instance."}, status=502)
+        for line in (await request.json())["commands"]:
+            server.typed.append(line)
+            await self.say(request.match_info["uuid"], f"> {line}")
+        return web.Response(status=204)
+
+    async def _power(self, request: web.Request) -> web.Response:
+        server, signal = self._of(request), (await request.json())["action"]
+        if signal == "start" and server.state != "offline":
+            body = {"error": f"The server is already {server.state}.", "code": "conflict", "hint": "Nothing needs to be done."}
+            return web.json_response(body, status=409)
+        if server.script is not None and not server.script.done():
+            server.script.cancel()
+            await self._progress(server, *server.signal, "superseded", f"a later {signal} overtook it")
+        server.signals.append(signal)
+        server.signal = (new_signal_id(), signal)
+        server.script = asyncio.create_task(self._play(server, *server.signal))
+        return web.Response(status=202, headers={SIGNAL_HEADER: server.signal[0]} if self.ours else {})
+
+    async def _play(self, server: FakeServer, signal_id: str, signal: str) -> None:
+        await self._progress(server, signal_id, signal, "accepted")
+        if signal in ("stop", "restart") and server.state != "offline":
+            await self._turn(server, "stopping", signal_id, "stop was asked for")
+            await self._progress(server, signal_id, signal, "stopping")
+            await asyncio.sleep(server.step)
+        if signal != "start" and server.state != "offline":
+            await self._turn(server, "offline", signal_id, "it was killed" if signal == "kill" else "it stopped as asked")
+        if signal in ("start", "restart"):
+            await self._turn(server, "starting", signal_id)
+            await self._progress(server, signal_id, signal, "starting")
+            await asyncio.sleep(server.step)
+            if server.fails:
+                reason, server.fails = server.fails, ""
+                await self._turn(server, "offline", signal_id, reason)
+                await self._progress(server, signal_id, signal, "failed", reason)
+                return
+            await self._turn(server, "running", signal_id, "it said that it is ready")
+        await self._progress(server, signal_id, signal, "done")
+
+    async def _turn(self, server: FakeServer, state: str, signal_id: str, reason: str = "") -> None:
+        previous, server.state = server.state, state
+        await self._send(server, "status", state)
+        if self.ours:
+            body = {"state": state, "previous": previous, "reason": reason, "at": _now(), "signal_id": signal_id}
+            await self._send(server, "aerie.state", json.dumps(body))
+        await self._stats(server)
+
+    async def _progress(self, server: FakeServer, signal_id: str, signal: str, phase: str, reason: str = "") -> None:
+        if self.ours:
+            body = {"signal_id": signal_id, "signal": signal, "phase": phase, "state": server.state, "reason": reason, "at": _now()}
+            await self._send(server, "aerie.power", json.dumps(body))
+
+    async def _stats(self, server: FakeServer) -> None:
+        up = server.state != "offline"
+        body: dict[str, Any] = {
+            "memory_bytes": 134217728 if up else 0,
+            "memory_limit_bytes": 536870912,
+            "cpu_absolute": 7.2 if up else 0.0,
+            "network": {"rx_bytes": 0, "tx_bytes": 0},
+            "uptime": 1000 if up else 0,
+            "state": server.state,
+            "disk_bytes": 0,
+        }
+        if self.ours:
+            body["aerie_players"] = ["ann", "bob"] if server.state == "running" else []
+        await self._send(server, "stats", json.dumps(body))
+
+    async def _send(self, server: FakeServer, event: str, *args: str) -> None:
+        for socket in server.sockets.copy():
+            if not socket.closed:
+                await socket.send_json({"event": event, "args": list(args)})
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        server = self._of(request)
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        try:
+            async for message in socket:
+                if message.type is not WSMsgType.TEXT:
+                    break
+                frame = json.loads(message.data)
+                if frame["event"] == "auth":
+                    read_socket_token(self.token.secret, frame["args"][0], now=datetime.now(UTC))
+                    await socket.send_json({"event": "auth success"})
+                    await socket.send_json({"event": "status", "args": [server.state]})
+                    if socket not in server.sockets:
+                        server.sockets.append(socket)
+                    await self._stats(server)
+        finally:
+            if socket in server.sockets:
+                server.sockets.remove(socket)
+        return socket
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+@asynccontextmanager
+async def fake_node(token: NodeToken, *, ours: bool = True) -> AsyncIterator[FakeNode]:
+    """A node that listens on a free loopback port."""
+    node = FakeNode(token, ours=ours)
+    await node.up()
+    try:
+        yield node
+    finally:
+        await node.close()
