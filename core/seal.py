@@ -1,6 +1,7 @@
 """Secrets sealed at rest with one key (Fernet). Must never log or show what it seals, and never invent a key for a shared database.
 
-The key is the setting `[security] key`; with SQLite it may be left out, then a key file lies beside the database, readable by its owner alone.
+The key is the setting `[security] key`; with SQLite it may be left out, then a key file lies beside the database,
+readable by its owner alone.
 """
 
 import os

@@ -84,7 +84,7 @@ class RedisBackplane:
                     continue
                 await self._read(pubsub)
         finally:
-            await pubsub.aclose()
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     async def _read(self, pubsub: Any) -> None:
         message = await pubsub.get_message(timeout=0.1)
@@ -119,11 +119,11 @@ class RedisBackplane:
             raise _unreachable(error) from error
 
     async def _evaluate(self, script: str, key: str, argument: str) -> Any:
-        return await self._redis.execute_command("EVAL", script, 1, key, argument)
+        return await self._redis.execute_command("EVAL", script, 1, key, argument)  # type: ignore[no-untyped-call]
 
     async def ping(self) -> None:
         try:
-            await self._redis.execute_command("PING")
+            await self._redis.execute_command("PING")  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
             raise _unreachable(error) from error
 
@@ -142,4 +142,4 @@ class RedisBackplane:
 
 
 def _unreachable(error: BaseException) -> NotConfigured:
-    return NotConfigured(f"Redis does not answer: {error or type(error).__name__}.", hint="Start it, or correct backplane.url.")
+    return NotConfigured(f"Redis does not answer: {str(error) or type(error).__name__}.", hint="Start it, or correct backplane.url.")

@@ -87,7 +87,7 @@ class ServerVariable(Numbered, Base):
     variable: Mapped[EggVariable] = relationship(lazy="raise")
 
 
-def whole_servers() -> Select[tuple[Server]]:
+def whole_servers() -> Select[Server]:
     """Servers with everything the services hand out loaded: node, egg and its variables, addresses, values."""
     return select(Server).options(
         selectinload(Server.node),

@@ -215,5 +215,5 @@ def _whole(kind: type[ConsoleBridge] | type[ServerCard]) -> list[Any]:
     ]
 
 
-def _bridges() -> Select[tuple[ConsoleBridge]]:
+def _bridges() -> Select[ConsoleBridge]:
     return select(ConsoleBridge).options(*_whole(ConsoleBridge))

@@ -79,7 +79,7 @@ class Nodes:
         return self._pool.client(self.address(node))
 
     async def authenticate(self, bearer: str | None) -> Node:
-        """The node behind an `id.token` bearer. Raises Unauthenticated without one, BadRequest for a broken one, Forbidden for a wrong one."""
+        """The node behind an `id.token` bearer. Raises Unauthenticated (none), BadRequest (not of that shape), Forbidden (wrong)."""
         if not bearer:
             raise Unauthenticated("This address is for nodes; it needs their token.")
         parts = bearer.split(".")

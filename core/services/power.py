@@ -44,7 +44,8 @@ class Power:
     async def send(self, actor: Actor, ref: str | int, signal: PowerSignal) -> Sent:
         """Hand a signal to the server's node, which has accepted it on return.
 
-        To see how it goes on, open `watching` before. Raises NotFound, MissingPermission, ServerSuspended, ServerBusy and the node's errors.
+        To see how it goes on, open `watching` before. Raises NotFound, MissingPermission, ServerSuspended, ServerBusy
+        and the node's errors.
         """
         event = f"server:power.{signal.value}"
         server = await self._access.server(actor, ref, PERMISSIONS[signal], event=event)

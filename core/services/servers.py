@@ -174,7 +174,7 @@ class Servers:
             data=entries,
             meta=Page(
                 current_page=page,
-                from_=first if rows else None,
+                **{"from": first if rows else None},
                 last_page=max(1, -(-total // per_page)),
                 per_page=per_page,
                 to=first + len(rows) - 1 if rows else None,

@@ -1,0 +1,35 @@
+"""The bot's HTTP endpoint: middlewares and routes in one visible list. Works while Discord is down, and knows nothing of it."""
+
+from aiohttp import web
+
+from bot.api.auth import NodeAuth
+from bot.api.errors import errors
+from bot.api.health import BotState, Health
+from bot.api.remote.activity import RemoteActivity
+from bot.api.remote.servers import RemoteServers
+from core.services.build import Services
+
+MOST_BYTES = 4 * 1024 * 1024
+"""Of one request's body."""
+
+
+def make_app(services: Services, state: BotState | None = None) -> web.Application:
+    """The application, to be run by bot/app.py or a test."""
+    health = Health(services, state or BotState())
+    servers = RemoteServers(services.servers)
+    activity = RemoteActivity(services.activity)
+    node = NodeAuth(services.nodes).guard
+    app = web.Application(middlewares=[errors], client_max_size=MOST_BYTES)
+    app.add_routes(
+        [
+            web.get("/health", health.health),
+            web.get("/ready", health.ready),
+            web.get("/api/remote/servers", node(servers.page)),
+            web.post("/api/remote/servers/reset", node(servers.reset)),
+            web.get("/api/remote/servers/{uuid}", node(servers.settings)),
+            web.get("/api/remote/servers/{uuid}/install", node(servers.install_script)),
+            web.post("/api/remote/servers/{uuid}/install", node(servers.report_install)),
+            web.post("/api/remote/activity", node(activity.report)),
+        ]
+    )
+    return app
