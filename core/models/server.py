@@ -13,7 +13,7 @@ from core.models.node import Node
 
 class Server(Numbered, Named, Dated, Base):
     __tablename__ = "servers"
-    __table_args__ = (UniqueConstraint("guild_id", "name"), OPTIONS)
+    __table_args__ = (UniqueConstraint("guild_id", "name"), {**OPTIONS, "sqlite_autoincrement": True})  # ids are never used again
 
     short: Mapped[str] = mapped_column(String(8), unique=True)
     """First block of the uuid: what buttons and people use."""

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.actor import Actor
 from core.clock import Clock
 from core.db.engine import Database
-from core.errors import AerieError, Conflict, Forbidden, Invalid, NodeUnreachable, NotFound
+from core.errors import AerieError, Conflict, Forbidden, Invalid, NotFound
 from core.events import ServerDeleted
 from core.models.egg import Egg
 from core.models.guild import Guild
@@ -78,7 +78,7 @@ class Servers:
     ) -> Server:
         """Make a server at one address of a node, and tell the node, which installs it.
 
-        A node that cannot be reached now learns of it when it comes back. Raises Invalid, NotFound, Conflict.
+        A node that cannot take it now learns of it when it next starts; the activity log says so. Raises Invalid, NotFound, Conflict.
         """
         _only_aerie(actor)
         egg = await self._eggs.get(egg_id)
@@ -118,7 +118,7 @@ class Servers:
         server = await self.get(uuid)
         self._live.place(uuid, node_id)
         await self._activity.write(actor, "server:create", server)
-        await self._tell_node(server, start)
+        await self._tell_node(actor, server, start)
         return server
 
     async def _insert(self, session: AsyncSession, row: Server, ip: str, alias: str | None, port: int, chosen: dict[int, str]) -> None:
@@ -142,11 +142,12 @@ class Servers:
         allocation.alias = alias or allocation.alias
         session.add_all(ServerVariable(server_id=row.id, egg_variable_id=key, value=value) for key, value in chosen.items())
 
-    async def _tell_node(self, server: Server, start: bool) -> None:
+    async def _tell_node(self, actor: Actor, server: Server, start: bool) -> None:
         try:
             await self._nodes.client(server.node).create(CreateServer(uuid=server.uuid, start_on_completion=start))
-        except NodeUnreachable as error:
-            log.info("server %s: its node will learn of it when it is back (%s)", server.short, error.message)
+        except AerieError as error:
+            log.warning("server %s: its node will learn of it at its next start: %s", server.short, error.message)
+            await self._activity.write(actor, "server:create.node", server, Outcome.FAILED, reason=str(error))
 
     async def get(self, uuid: str) -> Server:
         """The whole server, asking nobody: for Aerie's own workers. Raises NotFound."""
@@ -172,13 +173,15 @@ class Servers:
         first = (page - 1) * per_page + 1
         return ServerPage(
             data=entries,
-            meta=Page(
-                current_page=page,
-                **{"from": first if rows else None},
-                last_page=max(1, -(-total // per_page)),
-                per_page=per_page,
-                to=first + len(rows) - 1 if rows else None,
-                total=total,
+            meta=Page.model_validate(
+                {
+                    "current_page": page,
+                    "from": first if rows else None,
+                    "last_page": max(1, -(-total // per_page)),
+                    "per_page": per_page,
+                    "to": first + len(rows) - 1 if rows else None,
+                    "total": total,
+                }
             ),
         )
 

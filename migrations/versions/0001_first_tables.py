@@ -149,6 +149,7 @@ def upgrade() -> None:
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin",
         mysql_engine="InnoDB",
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_servers_egg_id"), "servers", ["egg_id"], unique=False)
     op.create_index(op.f("ix_servers_guild_id"), "servers", ["guild_id"], unique=False)

@@ -53,7 +53,9 @@ class FakeNode:
         app = web.Application(middlewares=[self._door])
         app.router.add_get("/api/system", self._system)
         app.router.add_get("/api/servers", self._all)
+        app.router.add_post("/api/servers", self._create)
         app.router.add_get("/api/servers/{uuid}", self._one)
+        app.router.add_delete("/api/servers/{uuid}", self._delete)
         app.router.add_get("/api/servers/{uuid}/logs", self._logs)
         app.router.add_post("/api/servers/{uuid}/power", self._power)
         app.router.add_post("/api/servers/{uuid}/commands", self._commands)
@@ -89,7 +91,8 @@ class FakeNode:
 
     @web.middleware
     async def _door(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        if request.headers.get("Authorization") != f"Bearer {self.token.secret}":
+        is_socket = request.path.endswith("/ws")  # its token comes in the first frame
+        if not is_socket and request.headers.get("Authorization") != f"Bearer {self.token.secret}":
             return web.json_response({"error": "You are not authorized to access this endpoint."}, status=403)
         await self.hang.wait()
         answer: web.StreamResponse = await handler(request)
@@ -124,6 +127,14 @@ class FakeNode:
             server.typed.append(line)
             await self.say(request.match_info["uuid"], f"> {line}")
         return web.Response(status=204)
+
+    async def _create(self, request: web.Request) -> web.Response:
+        self.servers.setdefault((await request.json())["uuid"], FakeServer())
+        return web.Response(status=202)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        gone = self.servers.pop(request.match_info["uuid"], None)
+        return web.Response(status=204 if gone else 404)
 
     async def _power(self, request: web.Request) -> web.Response:
         server, signal = self._of(request), (await request.json())["action"]

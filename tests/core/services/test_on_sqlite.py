@@ -1,0 +1,10 @@
+from pathlib import Path
+
+import pytest
+
+from tests.service_suite import *  # noqa: F403
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite+aiosqlite:///{tmp_path}/aerie.sqlite3"
