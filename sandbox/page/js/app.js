@@ -154,6 +154,14 @@ function ready() {
   if (matchMedia("(hover: hover)").matches && document.activeElement === document.body) composer.focus();
 }
 
+// What had the focus before a form opened may be gone: a command's pills are, once it is sent.
+function takeFocusBack() {
+  const focused = document.activeElement;
+  if (focused === composer.field) focused.blur(); // given back by the dialog, but without its caret: take it anew
+  else if (focused && focused !== document.body) return;
+  composer.focus();
+}
+
 function setDrawer(open) {
   if (document.body.classList.contains("drawer") === open) return;
   document.body.classList.toggle("drawer", open);
@@ -214,7 +222,7 @@ wire.addEventListener("frame", ({ detail: frame }) => {
   store.apply(frame);
   if (frame.type === "modal") {
     form?.close();
-    form = openModal(frame, { store, names, submit: (values) => interactions.submit(frame, values, store.active) });
+    form = openModal(frame, { store, names, submit: (values) => interactions.submit(frame, values, store.active), closed: takeFocusBack });
   }
 });
 store.addEventListener("ready", ready);

@@ -51,7 +51,7 @@ export function picture(address, description, size = {}) {
   const words = description || "Picture";
   if (!local) {
     const href = safeLink(address);
-    return h("div", { class: "picture-away" }, icon("image"),
+    return h("div", { class: "picture-away", title: `${words}: not loaded, it lies outside this computer` }, icon("image"),
       h("span", null, `${words}: not loaded, it lies outside this computer`), href && h("a", { href, target: "_blank", rel: "noopener noreferrer" }, "Open"));
   }
   const image = h("img", { src: local, alt: words, loading: "lazy", width: size.width ?? null, height: size.height ?? null });

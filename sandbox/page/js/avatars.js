@@ -7,6 +7,7 @@ const HUES = ["#e0a458", "#5fb49c", "#7f9cf5", "#d87fa8", "#a58ee8", "#6fb7e9", 
 
 /** A steady colour for somebody without one. */
 export function faceColour(person) {
+  if (person.bot) return "#ecd2a4";
   const own = cssColour(person.color);
   if (own) return own;
   let sum = 0;

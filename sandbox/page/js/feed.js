@@ -19,6 +19,8 @@ export class Feed {
   #readUpTo = null;
   #atEnd = true;
   #missed = 0;
+  #lastTop = 0;
+  #thinking = new Set();
   #queued = false;
   #loading = false;
 
@@ -38,7 +40,9 @@ export class Feed {
     this.scroller.addEventListener("keydown", (event) => this.#key(event));
     this.scroller.addEventListener("click", (event) => this.#touched(event));
     this.scroller.addEventListener("load", () => this.#stay(), true); // a picture took its place
-    new ResizeObserver(() => this.#stay()).observe(this.scroller);
+    const sizes = new ResizeObserver(() => this.#stay());
+    sizes.observe(this.scroller);
+    sizes.observe(this.scroller.firstElementChild);
   }
 
   /** Shows a channel from its end; `readUpTo` is the last message seen before, or null. */
@@ -56,6 +60,7 @@ export class Feed {
   changed({ channelId, id, kind, message } = {}) {
     if (channelId !== undefined && channelId !== this.#channelId) return;
     if (kind === "create" && message) this.#arrived(message, id);
+    else if (this.#thinking.has(id) && message && !message.thinking) this.#announce(message); // other edits are not read out again
     if (this.#queued) return;
     this.#queued = true;
     const run = () => {
@@ -77,14 +82,14 @@ export class Feed {
       return;
     }
     const focus = this.#rememberFocus();
-    const height = this.scroller.scrollHeight;
+    const anchor = this.#atEnd ? null : this.#firstVisible();
     const complete = store.isComplete(channel.id);
     fill(this.top, complete ? this.#welcome(channel) : h("button", { type: "button", class: "text-button older", onclick: () => this.#loadOlder() }, "Load older messages"));
     this.#place(this.#items(store.messages(channel.id)));
     this.#drawWaiting();
     this.#restoreFocus(focus);
     if (this.#atEnd) this.scroller.scrollTop = this.scroller.scrollHeight;
-    else if (this.#loading) this.scroller.scrollTop += this.scroller.scrollHeight - height;
+    else if (anchor) this.#holdStill(anchor);
     this.#drawJump();
   }
 
@@ -99,6 +104,7 @@ export class Feed {
   reveal(id) {
     const view = this.#views.get(id)?.element;
     if (!view) return false;
+    this.#atEnd = false;
     view.scrollIntoView({ block: "center" });
     view.classList.add("revealed");
     setTimeout(() => view.classList.remove("revealed"), 1600);
@@ -108,6 +114,18 @@ export class Feed {
   /** Puts the keyboard on the newest message. */
   focusLast() {
     this.list.lastElementChild?.focus();
+  }
+
+  #firstVisible() {
+    const top = this.scroller.getBoundingClientRect().top;
+    const element = [...this.list.children].find((item) => item.dataset.id && item.getBoundingClientRect().bottom > top);
+    return element ? { id: element.dataset.id, top: element.getBoundingClientRect().top } : null;
+  }
+
+  // What is being read stays where it is when something above it changes its height.
+  #holdStill(anchor) {
+    const element = this.#views.get(anchor.id)?.element;
+    if (element?.isConnected) this.scroller.scrollTop += element.getBoundingClientRect().top - anchor.top;
   }
 
   #items(messages) {
@@ -181,20 +199,30 @@ export class Feed {
         failed(entry.command ? `/${entry.command.replace(/^\//, "")}: ${entry.words}` : entry.words, () => interactions.dismiss(entry)))));
   }
 
-  #arrived(message, id) {
+  #announce(message) {
     const { store, names } = this.#scene;
+    if (message.thinking) this.#thinking.add(message.id);
+    else this.#thinking.delete(message.id);
+    this.announcer.textContent = `${authorOf(message, store).name}: ${gist(message, names).slice(0, 240)}`;
+  }
+
+  #arrived(message, id) {
+    const { store } = this.#scene;
     const author = authorOf(message, store);
     if (author.id === store.me?.id) this.#atEnd = true;
     else {
       if (!this.#atEnd) this.#missed += 1;
-      this.announcer.textContent = `${author.name}: ${gist(message, names).slice(0, 240)}`;
+      this.#announce(message);
     }
     if (document.hidden && this.#readUpTo === null) this.#readUpTo = previous(store.messages(this.#channelId), id);
   }
 
   #scrolled() {
     const left = this.scroller.scrollHeight - this.scroller.scrollTop - this.scroller.clientHeight;
-    this.#atEnd = left < NEAR_END;
+    const up = this.scroller.scrollTop < this.#lastTop;
+    this.#lastTop = this.scroller.scrollTop;
+    if (left < NEAR_END) this.#atEnd = true;
+    else if (up) this.#atEnd = false; // growing content is no reason to leave the end, a person's scrolling is
     if (this.#atEnd) this.#missed = 0;
     this.#drawJump();
     if (this.scroller.scrollTop < 120 && !this.#scene.store.isComplete(this.#channelId)) this.#loadOlder();

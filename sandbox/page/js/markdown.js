@@ -32,7 +32,7 @@ export function markdown(text, names, { inline = false } = {}) {
 
 /** The text a screen reader or a one-line preview gets: marks removed, mentions by name. */
 export function plainText(text, names) {
-  return markdown(plain(String(text ?? "")), names).textContent.replace(/\s+/g, " ").trim();
+  return [...markdown(plain(String(text ?? "")), names).childNodes].map((node) => node.textContent).join(" ").replace(/\s+/g, " ").trim();
 }
 
 function blockNodes(text, state, depth) {
@@ -119,6 +119,7 @@ function lists(lines, state, depth) {
     const [, space, sign, content] = ITEM.exec(line);
     const ordered = /\d/.test(sign);
     while (open.length && open.at(-1).indent > space.length) open.pop();
+    if (open.length && open.at(-1).indent === space.length && (open.at(-1).element.tagName === "OL") !== ordered) open.pop();
     if (!open.length || open.at(-1).indent < space.length) {
       const list = h(ordered ? "ol" : "ul", ordered ? { start: parseInt(sign, 10) } : null);
       const parent = open.at(-1)?.element.lastElementChild;

@@ -7,7 +7,7 @@ import { icon } from "./icons.js";
 import { markdown } from "./markdown.js";
 import { selectControl } from "./selects.js";
 
-/** Opens a form. `scene`: {store, names, submit(values)}; submit resolves when the sandbox accepted it. Returns {close()}. */
+/** Opens a form. `scene`: {store, names, submit(values), closed()}; submit resolves when the sandbox accepted it. Returns {close()}. */
 export function openModal(modal, scene) {
   const inputs = [];
   const error = h("div", { class: "modal-error", role: "alert" });
@@ -18,6 +18,7 @@ export function openModal(modal, scene) {
     if (!dialog.isConnected) return;
     dialog.close();
     dialog.remove();
+    scene.closed();
   };
   const form = h("form", { novalidate: true },
     h("header", { class: "modal-head" }, h("h2", { id: heading }, modal.title), h("button", { type: "button", class: "icon-button", "aria-label": "Close", onclick: close }, icon("close"))),

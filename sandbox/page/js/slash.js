@@ -22,7 +22,7 @@ export class SlashForm {
     this.pillBox = h("div", { class: "pills" });
     this.more = h("div", { class: "pill-more" });
     this.note = h("div", { class: "slash-note", role: "status", "aria-live": "polite" });
-    this.element = h("div", { class: "slash", role: "group", "aria-label": `Command ${entry.path}` },
+    this.element = h("div", { class: "slash", role: "group", tabindex: "-1", "aria-label": `Command ${entry.path}` },
       h("div", { class: "slash-line" }, h("button", { type: "button", class: "slash-name", title: "Leave this command", "aria-label": `/${entry.path}, leave this command`, onclick: () => this.#leave() }, `/${entry.path}`, icon("close")), this.pillBox, this.more),
       this.note);
     for (const option of entry.options.filter((one) => one.required)) this.#add(option);
@@ -35,7 +35,7 @@ export class SlashForm {
     if (!this.#pills.length && text.trim() && this.#context.entry.options.length) this.#add(this.#context.entry.options[0]);
     const first = this.#pills.find((pill) => !this.#value(pill).value) ?? this.#pills[0];
     if (!first) {
-      this.element.querySelector(".slash-name").focus();
+      this.element.focus();
       return;
     }
     first.field.focus();
@@ -73,6 +73,10 @@ export class SlashForm {
     if (pill && suggestions.key(event)) return true;
     if (event.key === "Enter" && event.target.tagName !== "BUTTON") {
       this.submit();
+      return true;
+    }
+    if (event.key === "Backspace" && event.target === this.element) {
+      this.#leave();
       return true;
     }
     if (!pill) return false;
@@ -223,7 +227,7 @@ export class SlashForm {
     }
     const before = this.#pills[Math.max(0, at - 1)];
     if (before) before.field.focus();
-    else this.element.querySelector(".slash-name").focus();
+    else this.element.focus();
   }
 
   #leave() {
