@@ -1,0 +1,356 @@
+"""Containers on a Docker Engine, through aiodocker. A container bears its server's uuid as its name, as under Wings.
+
+One event stream for the whole node tells of deaths and removals; when it breaks it is opened again and every known container is looked
+at anew, so nothing that happened meanwhile is missed. Driver errors become RuntimeFailure here, with words for people.
+"""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiodocker import Docker, DockerError
+from aiodocker.containers import DockerContainer
+from aiodocker.stream import Stream
+
+from agent.runtime import container, images
+from agent.runtime.runtime import Died, Exit, Inspection, Progress, Sample
+from core.clock import Clock
+from core.config import AgentConfig, docker_host
+from core.errors import DiskFull, EngineUnreachable, ImageUnavailable, PortTaken, ProcessGone, RuntimeFailure
+from core.fanout import Fanout
+from core.protocol.agent import Cgroups, Containers, DockerFacts, Runc, Storage, SystemFacts, SystemV2
+from core.protocol.settings import ServerConfiguration
+from core.supervise import Supervisor
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 15.0
+"""Seconds an ordinary engine call may take."""
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_PORT = re.compile(r":(\d+): bind: address already in use|Bind for \S*:(\d+) failed|:(\d+)\S* .{0,40}already in use")
+
+
+class DockerAttachment:
+    """A container's terminal, hijacked. Chunks are handed on as they come; nothing is kept here."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        try:
+            while (message := await self._stream.read_out()) is not None:
+                yield message.data
+        except (aiohttp.ClientError, OSError, DockerError) as error:
+            log.debug("an attachment ended: %s", error)
+
+    async def write(self, data: bytes) -> None:
+        try:
+            await self._stream.write_in(data)
+        except (RuntimeError, AssertionError, OSError, aiohttp.ClientError) as error:
+            raise ProcessGone("The server's console is closed.", hint="Look at its state, it may have just stopped.") from error
+
+    async def close(self) -> None:
+        await self._stream.close()
+
+
+class DockerRuntime:
+    """The Runtime of nodes."""
+
+    def __init__(self, config: AgentConfig, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._docker: Docker | None = None
+        self._tasks = Supervisor("docker", clock)
+        self._known: set[str] = set()
+        self._interface = ""
+        self.host = docker_host(config.docker)
+        self._exits: Fanout[Died] = Fanout()
+
+    def exits(self) -> Fanout[Died]:
+        return self._exits
+
+    @property
+    def docker(self) -> Docker:
+        if self._docker is None:
+            raise EngineUnreachable("The Docker Engine is not connected.", hint="Start the agent.")
+        return self._docker
+
+    async def open(self) -> None:
+        """Connect and make the network. Raises EngineUnreachable."""
+        self._docker = Docker(url=self.host)
+        with self._translated():
+            await self.docker.version()
+            await self._ensure_network()
+        self._tasks.run("events", self._listen)
+
+    async def close(self) -> None:
+        await self._tasks.close()
+        self._exits.close()
+        if self._docker is not None:
+            await self._docker.close()
+            self._docker = None
+
+    async def facts(self, version: str = "") -> SystemV2:
+        with self._translated():
+            info = dict(await self.docker.system.info())
+        backing = dict(info.get("DriverStatus") or ()).get("Backing Filesystem", "")
+        return SystemV2(
+            version=version,
+            docker=DockerFacts(
+                version=info.get("ServerVersion", ""),
+                cgroups=Cgroups(driver=info.get("CgroupDriver", ""), version=info.get("CgroupVersion", "1")),
+                containers=Containers(
+                    total=info["Containers"],
+                    running=info["ContainersRunning"],
+                    paused=info["ContainersPaused"],
+                    stopped=info["ContainersStopped"],
+                ),
+                storage=Storage(driver=info.get("Driver", ""), filesystem=backing),
+                runc=Runc(version=(info.get("RuncCommit") or {}).get("ID", "")),
+            ),
+            system=SystemFacts(
+                architecture=_ARCHITECTURES.get(info["Architecture"], info["Architecture"]),
+                cpu_threads=info["NCPU"],
+                memory_bytes=info["MemTotal"],
+                kernel_version=info["KernelVersion"],
+                os=info["OperatingSystem"],
+                os_type=info["OSType"],
+            ),
+        )
+
+    async def ensure_image(self, configuration: ServerConfiguration, progress: Progress) -> None:
+        image = container.image_of(configuration.settings)
+        with self._translated(image=image):
+            await images.ensure(
+                self.docker,
+                image,
+                local=container.is_local(configuration.settings),
+                limit=self._config.docker.pull_timeout,
+                progress=progress,
+            )
+
+    async def create(self, configuration: ServerConfiguration, folder: Path) -> None:
+        uuid = configuration.settings.uuid
+        await self.destroy(uuid)
+        with self._translated(image=container.image_of(configuration.settings)):
+            body = container.body(configuration, self._config, folder, self._interface)
+            await asyncio.wait_for(self.docker.containers.create(body, name=uuid), PATIENCE)
+        self._known.add(uuid)
+
+    async def attach(self, uuid: str) -> DockerAttachment:
+        with self._translated():
+            stream = self._container(uuid).attach(stdin=True, stdout=True, stderr=True, logs=False)
+            async with asyncio.timeout(PATIENCE):
+                await stream._init()  # aiodocker opens lazily; we must be attached before the start
+        self._known.add(uuid)
+        return DockerAttachment(stream)
+
+    async def start(self, uuid: str) -> None:
+        with self._translated():
+            await asyncio.wait_for(self._container(uuid).start(), self._config.power.start_timeout)
+
+    async def stop(self, uuid: str) -> None:
+        """Docker's own stop signal for this image (SIGTERM by default), sent without waiting for the end."""
+        with self._translated():
+            shown = await self._show(uuid)
+            name = (shown.get("Config") or {}).get("StopSignal") or "SIGTERM"
+        await self.signal(uuid, name)
+
+    async def signal(self, uuid: str, name: str) -> None:
+        with self._translated():
+            await asyncio.wait_for(self._container(uuid).kill(signal=name), PATIENCE)
+
+    async def kill(self, uuid: str) -> None:
+        try:
+            await self.signal(uuid, "SIGKILL")
+        except ProcessGone:
+            return
+
+    async def destroy(self, uuid: str) -> None:
+        self._known.discard(uuid)
+        try:
+            with self._translated():
+                await asyncio.wait_for(self._container(uuid).delete(force=True, v=True), PATIENCE)
+        except ProcessGone:
+            return
+
+    async def inspect(self, uuid: str) -> Inspection:
+        try:
+            with self._translated():
+                state = (await self._show(uuid))["State"]
+        except ProcessGone:
+            return Inspection(exists=False, running=False)
+        running = bool(state["Running"])
+        ended = None if running or state["Status"] == "created" else Exit(state["ExitCode"], state["OOMKilled"], state.get("Error", ""))
+        return Inspection(True, running, state["Pid"] or None, _moment(state["StartedAt"]), ended)
+
+    async def wait(self, uuid: str) -> Exit:
+        """Wait for the end, however long it takes; callers set the limit."""
+        try:
+            with self._translated():
+                await self._container(uuid).wait(timeout=None)
+        except ProcessGone:
+            return Exit(None, reason="its container was removed")
+        return (await self.inspect(uuid)).exit or Exit(None, reason="its container was removed")
+
+    async def sample(self, uuid: str) -> Sample | None:
+        try:
+            with self._translated():
+                records = await asyncio.wait_for(self._container(uuid).stats(stream=False), PATIENCE)
+                shown = await self.inspect(uuid)
+        except ProcessGone:
+            return None
+        if not shown.running or not records or shown.started_at is None:
+            return None
+        return _measured(records[0], self._clock.now() - shown.started_at)
+
+    async def output_since(self, uuid: str, since: datetime) -> list[tuple[datetime, str]]:
+        text = await self._log(uuid, since=f"{since.timestamp():.6f}", timestamps="1")
+        found = []
+        for line in text.split("\n"):
+            stamp, _, words = line.partition(" ")
+            if (moment := _stamp(stamp)) is not None and words.strip("\r"):
+                found.append((moment, words.rstrip("\r")))
+        return found
+
+    async def logs(self, uuid: str, lines: int) -> list[str]:
+        text = await self._log(uuid, tail=str(lines))
+        return [line.rstrip("\r") for line in text.split("\n") if line.strip("\r")]
+
+    async def _log(self, uuid: str, **params: str) -> str:
+        """The container's log as text. aiodocker's own call decodes chunk by chunk, which tears letters apart."""
+        with self._translated():
+            async with (
+                asyncio.timeout(PATIENCE),
+                self.docker._query(f"containers/{uuid}/logs", params={"stdout": "1", "stderr": "1", **params}) as response,
+            ):
+                body: bytes = await response.read()
+        return body.decode("utf-8", "replace")
+
+    def _container(self, uuid: str) -> DockerContainer:
+        return self.docker.containers.container(uuid)
+
+    async def _show(self, uuid: str) -> dict[str, Any]:
+        return await asyncio.wait_for(self._container(uuid).show(), PATIENCE)
+
+    async def _ensure_network(self) -> None:
+        docker = self._config.docker
+        if docker.network in ("host", "bridge", "none"):
+            return
+        try:
+            await self.docker.networks.get(docker.network)
+        except DockerError as error:
+            if error.status != 404:
+                raise
+            await self.docker.networks.create(
+                {
+                    "Name": docker.network,
+                    "Driver": "bridge",
+                    "CheckDuplicate": True,
+                    "IPAM": {"Config": [{"Subnet": docker.network_subnet}]} if docker.network_subnet else {},
+                    "Options": {"com.docker.network.bridge.enable_icc": "false"},
+                }
+            )
+
+    async def _listen(self) -> None:
+        """Follow the engine's events; on every (re)connection look at all containers we know."""
+        filters = json.dumps({"type": ["container"], "label": [container.LABEL], "event": ["die", "destroy"]})
+        subscriber = self.docker.events.subscribe(create_task=False)  # type: ignore[no-untyped-call]
+        reader = self._tasks.spawn("event stream", self.docker.events.run(filters=filters))
+        try:
+            for uuid in self._known.copy():
+                await self._look(uuid)
+            while (event := await subscriber.get()) is not None:
+                uuid = event["Actor"]["Attributes"].get(container.LABEL, "")
+                if event["Action"] == "destroy":
+                    if uuid in self._known and not (await self.inspect(uuid)).exists:
+                        self._exits.publish(Died(uuid, Exit(None, reason="its container was removed")))
+                else:
+                    await self._look(uuid)
+            raise EngineUnreachable("The Docker Engine ended its event stream.", hint="It may be restarting.")
+        finally:
+            reader.cancel()
+
+    async def _look(self, uuid: str) -> None:
+        shown = await self.inspect(uuid)
+        if not shown.exists:
+            self._exits.publish(Died(uuid, Exit(None, reason="its container was removed")))
+        elif shown.exit is not None:
+            self._exits.publish(Died(uuid, shown.exit))
+
+    @contextmanager
+    def _translated(self, image: str = "") -> Iterator[None]:
+        """Driver errors into ours, with what to do."""
+        try:
+            yield
+        except DockerError as error:
+            raise _meaning(error.status, str(error.message), image) from error
+        except TimeoutError as error:
+            raise EngineUnreachable(
+                "The Docker Engine did not answer in time.", hint="Look at the machine's load and Docker's log."
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineUnreachable(f"The Docker Engine at {self.host} cannot be reached.", hint="Start Docker on the node.") from error
+
+
+def _meaning(status: int, words: str, image: str) -> RuntimeFailure:
+    low = words.lower()
+    if "no space left on device" in low:
+        return DiskFull("The node's disk is full.", hint="Free space on the node, then try again.")
+    if ("already in use" in low and "address" in low) or "port is already allocated" in low:
+        found = _PORT.search(words)
+        port = next((group for group in found.groups() if group), "") if found else ""
+        return PortTaken(
+            f"Port {port} is already taken on the node." if port else "One of the server's ports is already taken on the node.",
+            hint="Stop what uses it, or give the server another allocation.",
+        )
+    if image and (status == 404 or "no such image" in low or "not found" in low or "manifest unknown" in low):
+        return ImageUnavailable(f"The image {image} does not exist.", hint="Correct the server's image.")
+    if status == 404 or (status == 409 and "is not running" in low):
+        return ProcessGone("The server's container is not there any more.", hint="Start the server to make it anew.")
+    return RuntimeFailure(f"Docker refused: {words.strip()[:300]}.", hint="The node's log says more.")
+
+
+def _moment(text: str) -> datetime | None:
+    """Docker's nanosecond timestamps; the zero time is None."""
+    if not text or text.startswith("0001"):
+        return None
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text).replace("Z", "+00:00")).astimezone(UTC)
+
+
+def _measured(record: dict[str, Any], up: Any) -> Sample | None:
+    """One record of Docker's stats as Wings calculates it (memory without inactive files, cpu of one thread)."""
+    memory, cpu, before = record["memory_stats"], record["cpu_stats"], record["precpu_stats"]
+    if "usage" not in memory:
+        return None
+    details = memory.get("stats", {})
+    idle = details.get("total_inactive_file", details.get("inactive_file", 0))
+    used = memory["usage"] - idle if idle < memory["usage"] else memory["usage"]
+    cpu_delta = cpu["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
+    system_delta = cpu.get("system_cpu_usage", 0) - before.get("system_cpu_usage", 0)
+    count = cpu.get("online_cpus") or len(cpu["cpu_usage"].get("percpu_usage") or ()) or 1
+    share = cpu_delta / system_delta * count * 100 if cpu_delta > 0 and system_delta > 0 else 0.0
+    networks = (record.get("networks") or {}).values()
+    return Sample(
+        memory_bytes=used,
+        memory_limit_bytes=memory.get("limit", 0),
+        cpu_absolute=round(share, 3),
+        rx_bytes=sum(one["rx_bytes"] for one in networks),
+        tx_bytes=sum(one["tx_bytes"] for one in networks),
+        uptime_ms=max(0, int(up.total_seconds() * 1000)),
+    )
+
+
+def _stamp(text: str) -> datetime | None:
+    """The moment a log line begins with; None when it begins with something else."""
+    try:
+        return _moment(text)
+    except ValueError:
+        return None

@@ -1,0 +1,117 @@
+"""Where a server's process lives, as the rest of the agent sees it: create, attach, start, stop, measure, destroy.
+
+Two implementations: docker.py for everyone, process.py for the demo without Docker and for fast tests. Nothing here decides *when*.
+Every method raises RuntimeFailure (or a subclass) with a sentence for people.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from core.fanout import Fanout
+from core.protocol.agent import SystemV2
+from core.protocol.settings import ServerConfiguration
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended. `code` is None when the container is gone and nobody knows."""
+
+    code: int | None
+    oom_killed: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What the engine says now. `pid` is the first process on the host."""
+
+    exists: bool
+    running: bool
+    pid: int | None = None
+    started_at: datetime | None = None
+    exit: Exit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement: bytes, percent of one thread, milliseconds since start."""
+
+    memory_bytes: int
+    memory_limit_bytes: int
+    cpu_absolute: float
+    rx_bytes: int
+    tx_bytes: int
+    uptime_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The engine told that a server's process ended or its container was removed."""
+
+    uuid: str
+    exit: Exit
+
+
+class Attachment(Protocol):
+    """A process's terminal. Whoever holds it must keep reading: an attachment that is not read freezes the game."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Raw output as it comes; ends when the process does."""
+        ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Runtime(Protocol):
+    def exits(self) -> Fanout[Died]:
+        """Ends and removals of any server's process, whoever caused them: the engine's own word."""
+        ...
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None:
+        """Let go of everything; processes keep running where the runtime can (Docker)."""
+        ...
+
+    async def facts(self, version: str = "") -> SystemV2: ...
+
+    async def ensure_image(self, configuration: ServerConfiguration, progress: Progress) -> None: ...
+
+    async def create(self, configuration: ServerConfiguration, folder: Path) -> None:
+        """Make the container anew, so that settings are always fresh; an old one is removed first."""
+        ...
+
+    async def attach(self, uuid: str) -> Attachment: ...
+
+    async def start(self, uuid: str) -> None: ...
+
+    async def stop(self, uuid: str) -> None:
+        """Ask with the image's own stop signal, without waiting and without killing."""
+        ...
+
+    async def signal(self, uuid: str, name: str) -> None: ...
+
+    async def kill(self, uuid: str) -> None: ...
+
+    async def destroy(self, uuid: str) -> None: ...
+
+    async def inspect(self, uuid: str) -> Inspection: ...
+
+    async def wait(self, uuid: str) -> Exit: ...
+
+    async def sample(self, uuid: str) -> Sample | None:
+        """None while it does not run."""
+        ...
+
+    async def output_since(self, uuid: str, since: datetime) -> list[tuple[datetime, str]]:
+        """Lines written since a moment and when, from the engine's own log: what was said while nobody was attached."""
+        ...
+
+    async def logs(self, uuid: str, lines: int) -> list[str]: ...
