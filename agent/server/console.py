@@ -1,0 +1,191 @@
+"""A server's output: bytes become numbered lines; the newest are kept; batches go to whoever listens.
+
+Reading never waits for a listener: each has a bounded queue and is told what it lost. Ready detection and player tracking see every
+line, before anything is dropped. Control characters stay in (viewers decide); line ends, invalid UTF-8 and endless lines do not.
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from core.clock import Clock
+from core.config import ThrottleSection
+from core.fanout import Fanout, Listener
+from core.protocol.settings import PlayerPatterns, StartupRules
+
+LONGEST_LINE = 64 * 1024
+"""Bytes after which a line is cut and marked; its rest is dropped until the line's end."""
+CUT_MARK = " … [cut: the line is longer than 64 KiB]"
+RING_LINES = 2000
+RING_BYTES = 256 * 1024
+ANSI = re.compile(r"[\x1b\x9b](?:\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\[\]()#;?]*(?:\d{1,4}(?:;\d{0,4})*)?[\dA-PR-TZcf-nq-uy=><~])")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive lines; `first_seq` numbers the first one."""
+
+    first_seq: int
+    lines: list[str]
+
+
+class LineSplitter:
+    """Chunks in, whole lines out. Keeps at most one unfinished line, and of that at most LONGEST_LINE bytes."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._skipping = False
+
+    def feed(self, chunk: bytes) -> list[str]:
+        parts = chunk.split(b"\n")
+        if self._skipping:
+            if len(parts) == 1:
+                return []
+            self._skipping = False
+            parts = parts[1:]
+        else:
+            parts[0] = self._rest + parts[0]
+        self._rest = parts.pop()
+        lines = [self._line(part) for part in parts if part and part != b"\r"]
+        if len(self._rest) > LONGEST_LINE:
+            lines.append(self._line(self._rest))
+            self._rest, self._skipping = b"", True
+        return lines
+
+    def end(self) -> list[str]:
+        """What is left when the process has ended."""
+        rest, self._rest, self._skipping = self._rest, b"", False
+        return [self._line(rest)] if rest.strip(b"\r") else []
+
+    @staticmethod
+    def _line(raw: bytes) -> str:
+        text = raw[:LONGEST_LINE].decode("utf-8", "replace").rstrip("\r")
+        return text + CUT_MARK if len(raw) > LONGEST_LINE else text
+
+
+class ReadyDetector:
+    """Knows when a starting server is up: a plain matcher is searched for, `regex:` begins a regular expression (Wings)."""
+
+    def __init__(self, rules: StartupRules) -> None:
+        self._strip = rules.strip_ansi
+        self._plain: list[str] = []
+        self._patterns: list[re.Pattern[str]] = []
+        for matcher in rules.done:
+            if matcher.startswith("regex:"):
+                try:
+                    self._patterns.append(re.compile(matcher.removeprefix("regex:")))
+                    continue
+                except re.error:
+                    pass  # a bad pattern is searched for as plain text, prefix included, as Wings does
+            self._plain.append(matcher)
+
+    @property
+    def knows(self) -> bool:
+        """Whether any line could ever tell."""
+        return bool(self._plain or self._patterns)
+
+    def sees(self, line: str) -> bool:
+        text = ANSI.sub("", line) if self._strip else line
+        return any(word in text for word in self._plain) or any(pattern.search(text) for pattern in self._patterns)
+
+
+class Players:
+    """Who is on the server, as far as its console tells."""
+
+    def __init__(self, patterns: PlayerPatterns | None) -> None:
+        self._join = self._compiled(patterns.join if patterns else "")
+        self._leave = self._compiled(patterns.leave if patterns else "")
+        self._names: dict[str, None] = {}
+
+    @staticmethod
+    def _compiled(pattern: str) -> re.Pattern[str] | None:
+        try:
+            return re.compile(pattern) if pattern else None
+        except re.error:
+            return None
+
+    @property
+    def names(self) -> list[str] | None:
+        """None when the egg does not say how to know."""
+        return list(self._names) if self._join is not None else None
+
+    def see(self, line: str) -> None:
+        if self._join is not None and (found := self._join.search(line)):
+            self._names[self._name(found)] = None
+        elif self._leave is not None and (found := self._leave.search(line)):
+            self._names.pop(self._name(found), None)
+
+    def clear(self) -> None:
+        self._names.clear()
+
+    @staticmethod
+    def _name(found: re.Match[str]) -> str:
+        groups = found.groupdict()
+        return groups.get("name") or (found.group(1) if found.re.groups else found.group(0))
+
+
+class Console:
+    """One server's console: numbered lines, the newest kept, the rest handed on."""
+
+    def __init__(self, clock: Clock, throttle: ThrottleSection, watch: Callable[[str], None] | None = None) -> None:
+        self.last_seq = 0
+        self._clock = clock
+        self._throttle = throttle
+        self._window = 0.0
+        self._in_window = 0
+        self.watch = watch
+        """Sees every line before anybody else; set by the server."""
+        self._splitter = LineSplitter()
+        self._ring: deque[str] = deque()
+        self._ring_bytes = 0
+        self._fanout: Fanout[Batch] = Fanout(size_of=lambda batch: len(batch.lines))
+
+    def feed(self, chunk: bytes) -> None:
+        if lines := self._splitter.feed(chunk):
+            self.add(lines)
+
+    def end(self) -> None:
+        """The process has ended: an unfinished last line is a line too."""
+        if lines := self._splitter.end():
+            self.add(lines)
+
+    def add(self, lines: list[str]) -> None:
+        """Number and hand on whole lines."""
+        if self.watch is not None:
+            for line in lines:
+                self.watch(line)
+        first = self.last_seq + 1
+        self.last_seq += len(lines)
+        self._keep(lines)
+        if shown := lines[: self._allowance(len(lines))]:
+            self._fanout.publish(Batch(first, shown))
+
+    def _allowance(self, count: int) -> int:
+        """How many of `count` lines listeners get now, by Wings' fixed window; the gap in the numbers tells them of the rest."""
+        if not self._throttle.enabled:
+            return count
+        now = self._clock.monotonic()
+        if (now - self._window) * 1000 >= self._throttle.line_reset_interval:
+            self._window, self._in_window = now, 0
+        allowed = max(0, min(count, self._throttle.lines - self._in_window))
+        self._in_window += count
+        return allowed
+
+    def _keep(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._ring.append(line)
+            self._ring_bytes += len(line)
+        while len(self._ring) > RING_LINES or (self._ring_bytes > RING_BYTES and len(self._ring) > 1):
+            self._ring_bytes -= len(self._ring.popleft())
+
+    def history(self, count: int) -> list[str]:
+        """The newest lines that are kept, oldest first."""
+        return list(self._ring)[-count:] if count > 0 else []
+
+    def listen(self, lines: int = 8000) -> Listener[Batch]:
+        """Open a listener that may fall behind by about `lines` lines before it loses its oldest batches."""
+        return self._fanout.listen(capacity=lines, budget=lines)
+
+    def close(self) -> None:
+        self._fanout.close()
