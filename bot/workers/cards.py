@@ -92,7 +92,7 @@ class Cards:
                 continue
             del self._dirty[message_id]
             view = card(server, self._services.live.of(server.uuid))
-            body = view.to_components()
+            body = view.to_components()  # type: ignore[no-untyped-call]
             if self._shown.get(message_id) != body:
                 await self._edit(one, view, body)
 

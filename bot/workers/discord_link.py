@@ -62,7 +62,7 @@ class DiscordLink:
                 self._refused("Discord refuses the bot's intents, although it asks for none that are privileged.")
                 return
             except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
-                self.reason = f"Discord cannot be reached: {error or type(error).__name__}"
+                self.reason = f"Discord cannot be reached: {str(error) or type(error).__name__}"
             finally:
                 await self._client.close()
             if self._clock.monotonic() - began > LONGEST_PAUSE:

@@ -82,6 +82,12 @@ class FakeNode:
                 server.script.cancel()
         await self.down()
 
+    async def become(self, uuid: str, state: str) -> FakeServer:
+        """A server that is in this state, whatever it was."""
+        server = self.servers.setdefault(uuid, FakeServer())
+        await self._turn(server, state, "")
+        return server
+
     async def say(self, uuid: str, line: str) -> None:
         """A console line."""
         server = self.servers[uuid]

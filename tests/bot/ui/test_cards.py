@@ -17,7 +17,9 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def labels(view: Any, *, open_only: bool) -> list[str]:
-    return [item.item.label for item in view.walk_children() if isinstance(item, ServerButton) and not (open_only and item.item.disabled)]
+    return [
+        str(item.item.label) for item in view.walk_children() if isinstance(item, ServerButton) and not (open_only and item.item.disabled)
+    ]
 
 
 def text(view: Any) -> str:

@@ -1,0 +1,122 @@
+"""The control plane, top to bottom: database, backplane, nodes, services, REST, workers, Discord.
+
+`async with running(config) as bot:` yields once the endpoint listens; Discord is connected in the background and may be down for as long as
+it likes. What was started is stopped in reverse.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from bot.api.app import make_app
+from bot.api.health import BotState
+from bot.client import AerieClient
+from bot.commands.access import AccessCommands
+from bot.commands.console import ConsoleCommands
+from bot.commands.server import ServerCommands
+from bot.endpoint import point_at
+from bot.ui import errors, presses
+from bot.ui.buttons import OldButton, ServerButton
+from bot.workers.cards import Cards
+from bot.workers.console_bridge import ConsoleBridge
+from bot.workers.discord_link import DiscordLink
+from bot.workers.node_watch import NodeWatch
+from bot.workers.streams import Streams
+from core import log
+from core.backplane.backplane import open_backplane
+from core.clock import Clock, SystemClock
+from core.config import BotConfig
+from core.db.engine import Database
+from core.db.migrate import upgrade
+from core.errors import NotConfigured
+from core.rpc.pool import NodePool
+from core.seal import open_seal
+from core.services.build import Services, build
+from core.supervise import Supervisor
+
+
+@dataclass
+class Bot:
+    """A running control plane."""
+
+    config: BotConfig
+    services: Services
+    client: AerieClient
+    discord: DiscordLink
+    streams: Streams
+    tasks: Supervisor
+    port: int
+
+    @property
+    def url(self) -> str:
+        """How nodes reach the endpoint."""
+        return self.services.nodes.origin
+
+
+@asynccontextmanager
+async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterator[Bot]:
+    """Run the control plane until the block ends. Raises NotConfigured for settings that cannot be used, a taken port among them."""
+    clock = clock or SystemClock()
+    token, database_url = config.discord.token.get_secret_value(), config.database.url.get_secret_value()
+    log.hide(token)
+    point_at(config.discord.sandbox_url)
+    async with AsyncExitStack() as stack:
+        await upgrade(database_url)
+        database = await stack.enter_async_context(Database(database_url))
+        backplane = await stack.enter_async_context(open_backplane(config.backplane.url.get_secret_value(), clock))
+        pool = await stack.enter_async_context(NodePool(clock))
+        seal = open_seal(config.security.key.get_secret_value(), database_url)
+        services = build(database, backplane, pool, clock, seal, origin=config.endpoint.public_url.rstrip("/"))
+
+        tasks = await stack.enter_async_context(Supervisor("bot", clock))
+        client = AerieClient(services, tasks, clock, errors.tell, test_guild=config.discord.test_guild)
+        link = DiscordLink(client, token, clock)
+        port = await _serve(stack, config, make_app(services, BotState(lambda: link.ready, tasks.health.values)))
+        services.nodes.origin = services.nodes.origin or f"http://{config.endpoint.host}:{port}"
+
+        watch = NodeWatch(services, pool, clock)
+        streams = Streams(services, pool, tasks, clock, watch)
+        bridge = ConsoleBridge(client, services, streams, config.console, clock)
+        cards = Cards(client, services, clock)
+        _furnish(client, bridge, cards)
+
+        await services.live.load()
+        tasks.run("live", services.live.run)
+        tasks.run("node watch", watch.run)
+        tasks.run("streams", streams.run)
+        tasks.run("console bridge", bridge.run)
+        tasks.run("cards", cards.run)
+        tasks.run("discord", link.run)
+        yield Bot(config, services, client, link, streams, tasks, port)
+
+
+def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards) -> None:
+    """Give the client its commands and buttons, and tell it whom to call."""
+    for group in (ServerCommands(), ConsoleCommands(), AccessCommands()):
+        client.tree.add_command(group)
+    ServerButton.presses = presses.PRESSES
+    client.dynamic_items += [ServerButton, OldButton]
+    client.modal_hooks.append(presses.submitted)
+    client.message_hooks.append(bridge.on_message)
+    client.console_attached = bridge.attach
+    client.console_detached = bridge.detach
+    client.card_posted = cards.look
+
+
+async def _serve(stack: AsyncExitStack, config: BotConfig, app: web.Application) -> int:
+    """Listen, and answer the port that was bound."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, config.endpoint.host, config.endpoint.port)
+    try:
+        await site.start()
+    except OSError as error:
+        raise NotConfigured(
+            f"The bot's endpoint cannot listen on {config.endpoint.host}:{config.endpoint.port}: {error.strerror}.",
+            hint="Choose another [endpoint] port, or end the program that holds it.",
+        ) from error
+    port: int = runner.addresses[0][1]
+    return port
