@@ -15,10 +15,11 @@ LONGEST_KEPT = 64 * 1024
 
 _ESCAPE = re.compile(
     r"\x1b\[([0-9:;<=>?]*)[ -/]*([@-~])"  # CSI: colours, cursor, erase
-    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # OSC, DCS, SOS, PM, APC: titles, links
+    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC, DCS, SOS, PM, APC: titles, links
     r"|\x1b[ -/]*[0-~]"  # two or three characters
     r"|\x1b"
 )
+_STRING = re.compile(r"\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)")
 _HIDDEN = re.compile("[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]")
 """Control characters without tab and ESC, and what turns the direction of text or breaks the line."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -94,7 +95,7 @@ def clean(line: str, *, colours: bool = True, limit: int = LONGEST_SHOWN) -> str
     line = last_state(line)
     if len(line) > limit * 16:
         line = line[: limit * 16]
-    line = _SURROGATE.sub("\ufffd", _HIDDEN.sub("", line))
+    line = _SURROGATE.sub("\ufffd", _HIDDEN.sub("", _STRING.sub("", line)))
     words = mask(_ESCAPE.sub("", line))
     if not colours or "\x1b" not in line or words != _ESCAPE.sub("", line):  # a masked line loses its colours, never its mask
         shown = _unfenced(_clip(words, limit))

@@ -27,7 +27,10 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 30.0  # s between two looks at which consoles are attached
 ACCEPTED = "✅"
-_NO_WORDS = "I cannot read that: Discord shows me the words of a reply only when its ping is on (@ ON). Reply again with it, or use `/console send`."
+_NO_WORDS = (
+    "I cannot read that: Discord shows me the words of a reply only when its ping is on (@ ON). "
+    "Reply again with it, or use `/console send`."
+)
 _WHICH = "Several consoles are shown here. Reply to the message of the one you mean."
 
 
