@@ -4,6 +4,7 @@ Imports inside functions count, as they do for the contracts.
 """
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,3 +72,10 @@ def test_the_environment_is_read_in_few_places(word: str) -> None:
         _shown(file) for file in MODULES if word in {n.attr for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Attribute)}
     ]
     assert not [reader for reader in readers if not reader.startswith(("core/config.py", "setup/", "demo/"))]
+
+
+def test_the_import_contracts_are_kept() -> None:
+    """The contracts of pyproject.toml, as `make check` runs them; here too, since not everybody runs that."""
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stdout[-3000:]

@@ -1,3 +1,5 @@
+"""The backplane in memory, held to the tests that Redis' passes too."""
+
 import pytest
 
 from core.backplane.backplane import open_backplane

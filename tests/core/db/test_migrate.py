@@ -1,3 +1,5 @@
+"""The table history: from nothing to today's models on SQLite, and back again."""
+
 import asyncio
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""The services on SQLite, held to the tests that MariaDB passes too."""
+
 from pathlib import Path
 
 import pytest
