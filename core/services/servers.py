@@ -75,8 +75,9 @@ class Servers:
         alias: str | None = None,
         description: str = "",
         start: bool = False,
+        uuid: str | None = None,
     ) -> Server:
-        """Make a server at one address of a node, and tell the node, which installs it.
+        """Make a server at one address of a node, and tell the node, which installs it. `uuid` is for those that move in with one.
 
         A node that cannot take it now learns of it when it next starts; the activity log says so. Raises Invalid, NotFound, Conflict.
         """
@@ -84,7 +85,7 @@ class Servers:
         egg = await self._eggs.get(egg_id)
         chosen = _chosen(egg, variables or {})
         limits = _checked(limits or Limits())
-        uuid = str(uuid4())
+        uuid = uuid or str(uuid4())
         if not 1 <= len(name.strip()) <= 100 or not name.isprintable():
             raise Invalid("A server's name must have 1 to 100 printable characters.")
         if not 1 <= port <= 65535:
