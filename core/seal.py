@@ -5,6 +5,7 @@ readable by its owner alone.
 """
 
 import os
+import secrets
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -78,7 +79,7 @@ def _read_or_make(file: Path) -> str:
     """Two processes may come at once; the first one's key wins for both, and nobody ever reads half a key."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_name(f".{file.name}.{os.getpid()}")
+        fresh = file.with_name(f".{file.name}.{secrets.token_hex(6)}")
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
             handle.write(new_key() + "\n")
         try:

@@ -1,6 +1,7 @@
 """The backplane of several processes, on Redis. One connection listens for all topics; when it breaks it is made again."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from core.clock import Clock
@@ -36,9 +38,9 @@ class RedisBackplane:
             ) from None
         self._tasks = Supervisor("backplane", clock, first_delay=0.2, longest_delay=5.0)
         self._topics: dict[str, Fanout[bytes]] = {}
-        self._confirmed: dict[str, asyncio.Event] = {}
+        self._fence = f"fence:{secrets.token_hex(8)}"
+        self._passed: dict[bytes, asyncio.Event] = {}
         self._reader: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
 
     async def publish(self, topic: str, body: bytes) -> None:
         try:
@@ -48,51 +50,57 @@ class RedisBackplane:
 
     @asynccontextmanager
     async def subscribe(self, topic: str) -> AsyncIterator[Listener[bytes]]:
+        """A topic once asked for stays asked for; there are few. What was under way before the block is entered is not heard in it."""
         fanout = self._topics.setdefault(topic, Fanout())
-        confirmed = self._confirmed.setdefault(topic, asyncio.Event())
+        if self._reader is None:
+            self._topics.setdefault(self._fence, Fanout())
+            self._reader = self._tasks.run("listen", self._listen)
+        try:
+            async with asyncio.timeout(10):
+                await self._pass_fence(topic)
+        except TimeoutError as error:
+            raise _unreachable(error) from error
         with fanout.listen(capacity=10_000) as listener:
-            if self._reader is None:
-                self._reader = self._tasks.run("listen", self._listen)
-            self._changed.set()
-            try:
-                async with asyncio.timeout(10):
-                    await confirmed.wait()
-            except TimeoutError as error:
-                raise _unreachable(error) from error
             yield listener
-        if not len(fanout) and self._topics.get(topic) is fanout:
-            del self._topics[topic]
-            self._confirmed.pop(topic, None)
+
+    async def _pass_fence(self, topic: str) -> None:
+        """Wait until the one connection that listens has asked for the topic and has read all that was published before."""
+        mark = f"{topic}:{secrets.token_hex(8)}".encode()
+        passed = self._passed[mark] = asyncio.Event()
+        try:
+            while not passed.is_set():
+                await self.publish(self._fence, mark)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.3):
+                        await passed.wait()
+        finally:
+            del self._passed[mark]
 
     async def _listen(self) -> None:
-        """Read messages for every topic asked for. After a break every topic is asked for again."""
-        for confirmed in self._confirmed.values():
-            confirmed.clear()
+        """Read messages of every topic. After a break the supervisor starts this again, and every topic is asked for again."""
         pubsub = self._redis.pubsub()
         asked: set[str] = set()
+        confirmed: set[str] = set()
         try:
             while True:
-                self._changed.clear()
-                wanted = set(self._topics)
-                if fresh := wanted - asked:
+                if fresh := self._topics.keys() - asked:
                     await pubsub.subscribe(*(_PREFIX + topic for topic in fresh))
-                if stale := asked - wanted:
-                    await pubsub.unsubscribe(*(_PREFIX + topic for topic in stale))
-                asked = wanted
-                if not asked:
-                    await self._changed.wait()
-                    continue
-                await self._read(pubsub)
+                    asked |= fresh
+                await self._read(pubsub, confirmed)
         finally:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
 
-    async def _read(self, pubsub: Any) -> None:
+    async def _read(self, pubsub: PubSub, confirmed: set[str]) -> None:
         message = await pubsub.get_message(timeout=0.1)
         while message is not None:
             topic = message["channel"].decode().removeprefix(_PREFIX)
-            if message["type"] == "subscribe" and topic in self._confirmed:
-                self._confirmed[topic].set()
-            elif message["type"] == "message" and topic in self._topics:
+            if message["type"] == "subscribe":
+                confirmed.add(topic)
+            elif message["type"] == "message" and topic == self._fence:
+                passed = self._passed.get(message["data"])
+                if passed is not None and message["data"].decode().rpartition(":")[0] in confirmed:
+                    passed.set()
+            elif message["type"] == "message":
                 self._topics[topic].publish(message["data"])
             message = await pubsub.get_message(timeout=0)
 

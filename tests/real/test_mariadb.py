@@ -1,5 +1,6 @@
 """The services' tests, once more on MariaDB."""
 
+import asyncio
 import secrets
 from collections.abc import Iterator
 
@@ -32,7 +33,7 @@ def database_url(mariadb_url: str) -> Iterator[str]:
 
 
 async def test_upgraded_mariadb_equals_the_models(database_url: str) -> None:
-    await asyncio.gather(upgrade(database_url), upgrade(database_url))  # noqa: F405
+    await asyncio.gather(upgrade(database_url), upgrade(database_url))
     assert await differences(database_url) == []
 
 

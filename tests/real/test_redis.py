@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real
 async def opener(redis_url: str) -> Opener:
     redis = Redis.from_url(redis_url)
     await redis.flushdb()
-    await redis.aclose()  # type: ignore[no-untyped-call]
+    await redis.aclose()
     return lambda: open_backplane(redis_url)
 
 
@@ -37,4 +37,4 @@ async def test_a_broken_connection_is_made_again(opener: Opener, redis_url: str)
                 await asyncio.sleep(0.05)
         assert heard == 0
         assert (await listener.drain())[0] == b"back"
-        await redis.aclose()  # type: ignore[no-untyped-call]
+        await redis.aclose()
