@@ -1,0 +1,89 @@
+"""The live board and those who watch it, in one process and between two."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from core.backplane.backplane import SERVERS
+from core.events import EVENT, NodeBack, NodeLost, ServerDeleted, ServerPowerProgressed, ServerStateChanged, ServerStatsSampled
+from core.protocol.socket import PowerProgress, StateChange, StatsFrame
+from core.services.live import Live, LiveBoard
+from core.vocabulary import PowerPhase, PowerSignal, ServerState
+from tests.control_plane import Stage, owner, staged
+
+AT = datetime(2026, 11, 24, 13, tzinfo=UTC)
+RUNNING, OFFLINE = ServerState.RUNNING, ServerState.OFFLINE
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(f"sqlite+aiosqlite:///{tmp_path}/aerie.sqlite3") as ready:
+        yield ready
+
+
+def turned(uuid: str, state: ServerState, at: datetime = AT, reason: str = "") -> ServerStateChanged:
+    return ServerStateChanged(server_uuid=uuid, change=StateChange(state=state, previous=OFFLINE, at=at, reason=reason))
+
+
+async def test_nothing_is_known_until_it_is_told(stage: Stage) -> None:
+    assert stage.services.live.of("nobody") == Live()
+
+
+async def test_an_event_that_comes_twice_changes_nothing(stage: Stage) -> None:
+    live = stage.services.live
+    with live.changed.listen() as changed:
+        live.apply(turned("a", RUNNING))
+        live.apply(turned("a", RUNNING, AT + timedelta(seconds=5)))
+        live.apply(ServerStatsSampled(server_uuid="a", stats=StatsFrame(memory_bytes=1)))
+        live.apply(ServerStatsSampled(server_uuid="a", stats=StatsFrame(memory_bytes=1)))
+        assert await changed.drain() == ["a", "a"]
+    assert (live.of("a").state, live.of("a").since) == (RUNNING, AT)
+
+
+async def test_a_lost_node_shows_on_its_servers_alone(stage: Stage) -> None:
+    made = await stage.a_server()
+    live = stage.services.live
+    live.apply(turned(made.uuid, RUNNING))
+    async with live.watching(made.uuid) as events:
+        lost = NodeLost(node_id=made.node_id, node_name="local", at=AT, reason="it is gone")
+        live.apply(lost)
+        live.apply(lost)
+        assert await events.drain() == [lost]
+    assert (live.of(made.uuid).node_up, live.of(made.uuid).node_reason, live.of(made.uuid).state) == (False, "it is gone", RUNNING)
+    assert live.of("elsewhere").node_up
+    live.apply(NodeBack(node_id=made.node_id, node_name="local", at=AT))
+    assert live.of(made.uuid).node_up
+
+
+async def test_who_watches_before_sending_sees_how_it_goes(stage: Stage) -> None:
+    made = await stage.a_server()
+    power, live = stage.services.power, stage.services.live
+    async with power.watching(made) as events:
+        sent = await power.send(owner(), made.short, PowerSignal.START)
+        progress = PowerProgress(signal_id=sent.signal_id, signal=PowerSignal.START, phase=PowerPhase.DONE, state=RUNNING, at=AT)
+        live.apply(turned("another server", RUNNING))
+        await live.publish(ServerPowerProgressed(server_uuid=made.uuid, progress=progress))
+        (event,) = await events.drain()
+        assert isinstance(event, ServerPowerProgressed)
+        assert event.progress.signal_id == sent.signal_id
+
+
+async def test_two_processes_share_what_they_see_and_hear_themselves_once(stage: Stage) -> None:
+    here = stage.services.live
+    there = LiveBoard(stage.services.database, stage.services.backplane)
+    workers = [asyncio.create_task(board.run()) for board in (here, there)]
+    await asyncio.sleep(0.05)
+    with here.changed.listen() as seen_here, there.changed.listen() as seen_there:
+        await here.publish(turned("a", RUNNING))
+        await there.publish(turned("b", OFFLINE))
+        await stage.services.backplane.publish(SERVERS, b"from another version")
+        await stage.services.backplane.publish(SERVERS, EVENT.dump_json(ServerDeleted(server_uuid="c")))
+        await asyncio.sleep(0.1)
+        assert sorted(await seen_here.drain()) == sorted(await seen_there.drain()) == ["a", "b", "c"]
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+    assert (here.of("b").state, there.of("a").state) == (OFFLINE, RUNNING)
