@@ -282,7 +282,7 @@ class LiveView:
                 + (f" · {waits:,} lines come in a file" if waits > 0 else "")
                 + (f" · {shot.lost:,} lines skipped" if shot.lost else "")
             )
-        return f"{told} · {missing:,} lines skipped (#{shot.missing_from:,}–#{max(shot.first - 1, shot.missing_from):,})"
+        return f"{told} · {missing:,} lines skipped (#{shot.missing_from:,}–#{shot.missing_to:,})"
 
     async def _attach(self) -> None:
         """Post everything since the last file."""

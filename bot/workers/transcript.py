@@ -78,6 +78,8 @@ class Shot:
     told: int
     """Of these, the ones visible here, repeats included."""
     missing_from: int
+    missing_to: int
+    """The range of the lines that are new and not visible here (with several gaps: from the first to the last)."""
     lost: int
     visible: list[tuple[_Entry, int]] = field(default_factory=list)
 
@@ -220,7 +222,9 @@ class Transcript:
         self._fresh_characters = 0 if not self.flood else self._fresh_characters
         new = self.counts.produced - self._produced_at_shot
         told = sum(fresh for _, fresh in visible)
-        shot = Shot(lines, first, self.last, new, told, min(self._accounted_to + 1, first), self._lost_since_shot, visible)
+        newest = next((entry.last - fresh for entry, fresh in visible if fresh), self.last)
+        missing_from = min(self._accounted_to + 1, newest)
+        shot = Shot(lines, first, self.last, new, told, missing_from, newest, self._lost_since_shot, visible)
         self._in_flight = shot
         return shot
 

@@ -45,7 +45,8 @@ def test_what_did_not_fit_is_skipped_and_told() -> None:
     book.take(batch(1, *(f"line {number}" for number in range(200))), 0)
     book.look(0)
     shot = book.shot(500)
-    assert (shot.new, shot.first, shot.last, shot.missing_from) == (200, 201 - len(shot.lines), 200, 1)
+    assert (shot.new, shot.first, shot.last) == (200, 201 - len(shot.lines), 200)
+    assert (shot.missing_from, shot.missing_to) == (1, 200 - len(shot.lines))
     book.taken(shot)
     assert book.counts.skipped == 200 - len(shot.lines) and whole(book.counts)
 
