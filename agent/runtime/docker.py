@@ -116,7 +116,7 @@ class DockerRuntime:
                 runc=Runc(version=(info.get("RuncCommit") or {}).get("ID", "")),
             ),
             system=SystemFacts(
-                architecture=_ARCHITECTURES.get(info["Architecture"], info["Architecture"]),
+                architecture=_ARCHITECTURES.get(str(info["Architecture"]), str(info["Architecture"])),
                 cpu_threads=info["NCPU"],
                 memory_bytes=info["MemTotal"],
                 kernel_version=info["KernelVersion"],

@@ -19,7 +19,7 @@ async def ensure(docker: Docker, image: str, *, local: bool, limit: float, progr
             last = ""
             async for record in docker.images.pull(image, stream=True):
                 if record.get("error"):
-                    raise DockerError(500, {"message": str(record["error"])})
+                    raise DockerError(500, str(record["error"]))
                 words = " ".join(str(record[key]) for key in ("id", "status") if record.get(key))
                 if words != last:
                     progress(f"{words} {record.get('progress', '')}".strip())

@@ -6,7 +6,7 @@ line, before anything is dropped. Control characters stay in (viewers decide); l
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.clock import Clock
@@ -16,7 +16,11 @@ from core.protocol.settings import PlayerPatterns, StartupRules
 
 LONGEST_LINE = 64 * 1024
 """Bytes after which a line is cut and marked; its rest is dropped until the line's end."""
+NOTICE = "\x1b[33m\x1b[1m[Aerie Daemon]:\x1b[0m "
+WATCHED = 4096
+"""Characters of a line that ready and player patterns look at: patterns come from eggs, lines from games."""
 CUT_MARK = " … [cut: the line is longer than 64 KiB]"
+TAIL_LINES = 5
 RING_LINES = 2000
 RING_BYTES = 256 * 1024
 ANSI = re.compile(r"[\x1b\x9b](?:\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\[\]()#;?]*(?:\d{1,4}(?:;\d{0,4})*)?[\dA-PR-TZcf-nq-uy=><~])")
@@ -86,7 +90,8 @@ class ReadyDetector:
         return bool(self._plain or self._patterns)
 
     def sees(self, line: str) -> bool:
-        text = ANSI.sub("", line) if self._strip else line
+        text = line[:WATCHED]
+        text = ANSI.sub("", text) if self._strip else text
         return any(word in text for word in self._plain) or any(pattern.search(text) for pattern in self._patterns)
 
 
@@ -111,10 +116,18 @@ class Players:
         return list(self._names) if self._join is not None else None
 
     def see(self, line: str) -> None:
-        if self._join is not None and (found := self._join.search(line)):
+        if self._join is None:
+            return
+        line = line[:WATCHED]
+        if found := self._join.search(line):
             self._names[self._name(found)] = None
         elif self._leave is not None and (found := self._leave.search(line)):
             self._names.pop(self._name(found), None)
+
+    @property
+    def known(self) -> bool:
+        """Whether the egg says how to know."""
+        return self._join is not None
 
     def clear(self) -> None:
         self._names.clear()
@@ -128,38 +141,54 @@ class Players:
 class Console:
     """One server's console: numbered lines, the newest kept, the rest handed on."""
 
-    def __init__(self, clock: Clock, throttle: ThrottleSection, watch: Callable[[str], None] | None = None) -> None:
+    def __init__(self, clock: Clock, throttle: ThrottleSection, watch: Callable[[list[str]], None] | None = None) -> None:
         self.last_seq = 0
         self._clock = clock
         self._throttle = throttle
         self._window = 0.0
         self._in_window = 0
         self.watch = watch
-        """Sees every line before anybody else; set by the server."""
+        """Sees all lines before anybody else; set by the server."""
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        """The process's own newest lines, by which a later agent finds its place in the engine's log."""
+        self._throttled = False
         self._splitter = LineSplitter()
         self._ring: deque[str] = deque()
         self._ring_bytes = 0
-        self._fanout: Fanout[Batch] = Fanout(size_of=lambda batch: len(batch.lines))
+        self.fanout: Fanout[Batch] = Fanout(size_of=lambda batch: len(batch.lines))
 
     def feed(self, chunk: bytes) -> None:
         if lines := self._splitter.feed(chunk):
-            self.add(lines)
+            self.add_output(lines)
 
     def end(self) -> None:
         """The process has ended: an unfinished last line is a line too."""
         if lines := self._splitter.end():
-            self.add(lines)
+            self.add_output(lines)
 
-    def add(self, lines: list[str]) -> None:
-        """Number and hand on whole lines."""
+    def add_output(self, lines: list[str]) -> None:
+        """Number and hand on whole lines of the process."""
         if self.watch is not None:
-            for line in lines:
-                self.watch(line)
+            self.watch(lines)
+        self.tail.extend(lines[-TAIL_LINES:])
         first = self.last_seq + 1
         self.last_seq += len(lines)
         self._keep(lines)
-        if shown := lines[: self._allowance(len(lines))]:
-            self._fanout.publish(Batch(first, shown))
+        allowed = self._allowance(len(lines))
+        if shown := lines[:allowed]:
+            self.fanout.publish(Batch(first, shown))
+        if allowed == len(lines):
+            self._throttled = False
+        elif not self._throttled:
+            self._throttled = True
+            self.add_notice("The server prints more than can be shown; lines are being left out.")
+
+    def add_notice(self, words: str) -> None:
+        """A line of the agent's own; never throttled."""
+        line = NOTICE + words
+        self.last_seq += 1
+        self._keep([line])
+        self.fanout.publish(Batch(self.last_seq, [line]))
 
     def _allowance(self, count: int) -> int:
         """How many of `count` lines listeners get now, by Wings' fixed window; the gap in the numbers tells them of the rest."""
@@ -172,8 +201,8 @@ class Console:
         self._in_window += count
         return allowed
 
-    def _keep(self, lines: Iterable[str]) -> None:
-        for line in lines:
+    def _keep(self, lines: list[str]) -> None:
+        for line in lines[-RING_LINES:]:
             self._ring.append(line)
             self._ring_bytes += len(line)
         while len(self._ring) > RING_LINES or (self._ring_bytes > RING_BYTES and len(self._ring) > 1):
@@ -185,7 +214,7 @@ class Console:
 
     def listen(self, lines: int = 8000) -> Listener[Batch]:
         """Open a listener that may fall behind by about `lines` lines before it loses its oldest batches."""
-        return self._fanout.listen(capacity=lines, budget=lines)
+        return self.fanout.listen(capacity=lines, budget=lines)
 
     def close(self) -> None:
-        self._fanout.close()
+        self.fanout.close()

@@ -39,6 +39,8 @@ class Order:
     id: str = field(default_factory=tokens.new_signal_id)
     task: asyncio.Task[None] | None = None
     overtaken_by: PowerSignal | None = None
+    ended: bool = False
+    """Whether its end was told."""
 
 
 class PowerQueue:
@@ -65,6 +67,10 @@ class PowerQueue:
     def current(self) -> Order | None:
         return self._current
 
+    def busy(self) -> bool:
+        """Whether a signal is under way or waits."""
+        return self._current is not None or bool(self._waiting)
+
     def send(self, signal: PowerSignal) -> str:
         """Accept a signal and answer its id, or raise Conflict now."""
         orders = [order for order in (self._current, *self._waiting) if order is not None and order.overtaken_by is None]
@@ -85,6 +91,7 @@ class PowerQueue:
 
     def progress(self, order: Order, phase: PowerPhase, reason: str = "", code: str = "") -> None:
         """Tell how an order goes on."""
+        order.ended = phase.final
         self._tell(
             PowerProgress(
                 signal_id=order.id, signal=order.signal, phase=phase, state=self._state(), reason=reason, code=code, at=self._clock.now()
@@ -112,6 +119,9 @@ class PowerQueue:
             order.task = self._tasks.spawn(f"power {order.signal.value}", self._carry_out(order))
             try:
                 await asyncio.wait({order.task})
+                if not order.ended:  # cancelled before its first step
+                    by = order.overtaken_by
+                    self.progress(order, PowerPhase.SUPERSEDED, f"A {by.value} overtook it." if by else "The agent is stopping.")
             finally:
                 self._current = None
 

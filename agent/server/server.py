@@ -10,22 +10,25 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent.runtime.runtime import Attachment, Exit, Runtime, Sample
-from agent.server.console import Console, Players, ReadyDetector
+from pydantic import Field
+
+from agent.runtime.runtime import Attachment, Exit, Inspection, Runtime, Sample
+from agent.server.catchup import missing, unread
+from agent.server.console import Console, LineSplitter, Players, ReadyDetector
 from agent.server.crash import CrashWatch
 from agent.server.disk import usage
 from agent.server.power import Order, PowerQueue
 from agent.server.signals import signal_name
 from core.clock import Clock
 from core.config import AgentConfig
-from core.errors import AerieError, Invalid, RuntimeFailure, ServerOffline, ServerSuspended
+from core.errors import AerieError, Invalid, ProcessGone, RuntimeFailure, ServerOffline, ServerSuspended
 from core.fanout import Fanout
 from core.protocol.agent import LastExit, ServerDescription, ServerExtras
-from core.protocol.settings import ServerConfiguration
+from core.protocol.settings import ServerConfiguration, Wire
 from core.protocol.socket import Network, Outbound, PowerProgress, StateChange, StatsFrame
 from core.supervise import Supervisor
 from core.vocabulary import PowerPhase, PowerSignal, ServerState, StopType
@@ -37,7 +40,10 @@ T = TypeVar("T")
 SAMPLE_SECONDS = 1.0
 DISK_SECONDS = 150.0
 """Wings' interval between two walks through a server's files."""
-NOTICE = "\x1b[33m\x1b[1m[Aerie Daemon]:\x1b[0m "
+_LOG_LAG = 0.2
+"""Seconds the engine's log may be behind a container's output."""
+_LOG_MARGIN = timedelta(seconds=5)
+_RECHECK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,16 @@ class DaemonNotice:
 
     event: Outbound
     text: str
+
+
+class SavedState(Wire):
+    """What an agent must remember to find its place again: kept in states.json by the manager."""
+
+    state: ServerState = ServerState.OFFLINE
+    seq: int = 0
+    at: datetime | None = None
+    """When the newest line was read."""
+    tail: list[str] = Field(default_factory=list)
 
 
 Event = StateChange | PowerProgress | StatsFrame | DaemonNotice
@@ -94,12 +110,15 @@ class Server:
         self._sample: Sample | None = None
         self._disk = 0
         self._watchers: list[asyncio.Task[None]] = []
+        self._catching: list[bytes] | None = None
+        self._rechecking: asyncio.Task[None] | None = None
+        self._saved_seq = 0
         self._queue = PowerQueue(
             {
-                PowerSignal.START: self._start,
-                PowerSignal.STOP: self._stop,
-                PowerSignal.RESTART: self._restart,
-                PowerSignal.KILL: self._kill,
+                PowerSignal.START: self._guarded(self._start),
+                PowerSignal.STOP: self._guarded(self._stop),
+                PowerSignal.RESTART: self._guarded(self._restart),
+                PowerSignal.KILL: self._guarded(self._kill),
             },
             lambda: self.state,
             self.events.publish,
@@ -129,6 +148,7 @@ class Server:
         stop = self.configuration.process_configuration.stop
         if stop.type == StopType.COMMAND and text == stop.value and self.state is not ServerState.STOPPING:
             self._become(ServerState.STOPPING, "Its stop command was typed at the console.")
+            self._tasks.spawn("typed stop", self._heed_typed_stop())
 
     def stats(self) -> StatsFrame:
         """The newest measurement; zero but for disk and limit while offline, as Wings shows it."""
@@ -155,7 +175,7 @@ class Server:
 
     def notice(self, words: str) -> None:
         """A line of our own in the console."""
-        self.console.add([NOTICE + words])
+        self.console.add_notice(words)
 
     async def sync(self, configuration: ServerConfiguration) -> None:
         """Take up new settings; a suspension stops a running server (killed after a minute)."""
@@ -165,37 +185,75 @@ class Server:
             with contextlib.suppress(AerieError):
                 self._queue.send(PowerSignal.STOP)
 
-    async def restore(self, output_at: datetime | None = None, last_seq: int = 0) -> None:
-        """Find out how things stand after the agent started: attach to a running container, leave it running, miss no line of it."""
-        self.console.last_seq = max(self.console.last_seq, last_seq)
+    def saved(self) -> SavedState:
+        """What `restore` of a later agent needs."""
+        self._saved_seq = self.console.last_seq
+        return SavedState(state=self.state, seq=self.console.last_seq, at=self.last_output_at, tail=list(self.console.tail))
+
+    async def restore(self, saved: SavedState | None = None) -> None:
+        """Find out how things stand after the agent started: attach to a running container, leave it running, miss no line of it.
+
+        A server that ran when the last agent ended and does not run any more is started (Wings).
+        """
+        saved = saved or SavedState()
+        self.console.last_seq = max(self.console.last_seq, saved.seq)
+        self.console.tail.extend(saved.tail)
+        self.last_output_at = saved.at
         shown = await self._runtime.inspect(self.uuid)
         if not shown.running:
             if shown.exit is not None:
                 self.last_exit = LastExit(code=shown.exit.code, oom_killed=shown.exit.oom_killed, at=self._clock.now())
+            if saved.state in (ServerState.RUNNING, ServerState.STARTING) and not self.suspended:
+                self.notice("It ended while the agent was away; starting it again.")
+                self.power(PowerSignal.START)
             return
-        attached = self._clock.now()
+        began = self._clock.now()
         attachment = await self._runtime.attach(self.uuid)
-        missed = await self._runtime.output_between(self.uuid, output_at or shown.started_at or attached, attached)
-        if missed:
-            self.console.add(missed)
         self._gone.clear()
+        self._ready.set()
         self._become(ServerState.RUNNING, "It was running when the agent started.")
+        self._catching = []
         self._hold(attachment)
+        await self._catch_up(began, shown.started_at or began)
+
+    async def _catch_up(self, attached: datetime, earliest: datetime) -> None:
+        """Read in the engine's log what was said before the attachment, then go on with what came through it meanwhile."""
+        try:
+            await self._clock.sleep(_LOG_LAG)
+            read_until = self.last_output_at
+            since = max(earliest, read_until - _LOG_MARGIN) if read_until else earliest
+            log_lines = await self._runtime.output_since(self.uuid, since)
+        except AerieError as error:
+            self.notice(f"What it said while the agent was away could not be read: {error.message}")
+            log_lines, read_until = [], None
+        chunk, self._catching = b"".join(self._catching or ()), None
+        fresh = unread(log_lines, self.console.tail, read_until)
+        lines, torn = missing(fresh, attached, LineSplitter().feed(chunk))
+        if lines:
+            self.console.add_output(lines)
+        if chunk := chunk.partition(b"\n")[2] if torn else chunk:
+            self.console.feed(chunk)
+        if lines or chunk:
+            self.last_output_at = self._clock.now()
+        self._changed()
 
     async def died(self, ended: Exit) -> None:
-        """The engine tells that the process ended or its container was removed."""
-        life = self._life
+        """The engine tells that the process ended or its container was removed. Told twice, it is harmless."""
         if self._gone.is_set() or (await self._runtime.inspect(self.uuid)).running:
             return
-        if life == self._life and not self._gone.is_set():
+        if pump := self._watchers[:1]:
+            await asyncio.wait(pump, timeout=1.0)  # let it read the last words
+        if not self._gone.is_set() and not (await self._runtime.inspect(self.uuid)).running:
             self._finish(ended)
 
     async def close(self) -> None:
         """Let go without stopping: containers run on."""
-        for task in self._watchers:
-            task.cancel()
-        if self._attachment is not None:
-            await self._attachment.close()
+        for task in (*self._watchers, self._rechecking):
+            if task is not None:
+                task.cancel()
+        attachment, self._attachment = self._attachment, None
+        if attachment is not None:
+            await attachment.close()
         self.console.close()
         self.events.close()
 
@@ -208,6 +266,45 @@ class Server:
 
     # Steps of the signals; each answers words for people
 
+    def _guarded(self, step: Callable[[Order], Awaitable[str]]) -> Callable[[Order], Awaitable[str]]:
+        """Whatever a step ends with, a state between two others does not outlive it."""
+
+        async def guarded(order: Order) -> str:
+            try:
+                return await step(order)
+            finally:
+                if order.overtaken_by is None:
+                    self._recheck_soon()
+
+        return guarded
+
+    def _recheck_soon(self) -> None:
+        between = self.state in (ServerState.STARTING, ServerState.STOPPING)
+        if between and (self._rechecking is None or self._rechecking.done()):
+            self._rechecking = self._tasks.spawn("recheck", self._recheck())
+
+    async def _recheck(self) -> None:
+        """No signal is under way, yet the state says so: ask the engine until it answers, and believe it."""
+        while self.state in (ServerState.STARTING, ServerState.STOPPING):
+            await self._clock.sleep(_RECHECK_SECONDS)
+            if self._queue.busy():
+                continue
+            try:
+                shown = await self._runtime.inspect(self.uuid)
+            except AerieError as error:
+                self.reason = f"{error.message} The state will be read again."
+                continue
+            if self._queue.busy():
+                continue
+            if not shown.running:
+                self._finish(_end_of(shown), "The engine says that it does not run.")
+            else:
+                self._become(ServerState.RUNNING, "The engine says that its process still runs.")
+
+    async def _heed_typed_stop(self) -> None:
+        if not await self._wait_gone(self._config.power.stop_timeout) and not self._queue.busy():
+            self._become(ServerState.RUNNING, "Its stop command was typed, but its process still runs.")
+
     async def _start(self, order: Order) -> str:
         self._queue.progress(order, PowerPhase.STARTING)
         self._become(ServerState.STARTING, "A start was asked for.", order=order)
@@ -217,21 +314,28 @@ class Server:
             await self._prepare_folder()
             await self._runtime.ensure_image(self.configuration, self._pull_progress)
             await self._uninterrupted(self._runtime.create(self.configuration, self.folder))
-            attachment = await self._uninterrupted(self._runtime.attach(self.uuid))
-            self._gone.clear()
-            self._ready.clear()
-            self._players.clear()
-            self._hold(attachment)
+            await self._uninterrupted(self._attach_fresh())
             await self._uninterrupted(self._runtime.start(self.uuid))
         except AerieError as error:
             await self._abandon(str(error), error.code, order)
             raise
         return await self._await_ready(began)
 
+    async def _attach_fresh(self) -> None:
+        attachment = await self._runtime.attach(self.uuid)
+        self._gone.clear()
+        self._ready.clear()
+        self._players.clear()
+        self.last_output_at = self._clock.now()
+        self.console.tail.clear()
+        self._hold(attachment)
+
     async def _await_ready(self, began: float) -> str:
         limit = self._config.power.ready_timeout
         if not self._detector.knows:
             self._become(ServerState.RUNNING, "Its egg has no ready line, so it counts as running once it is started.")
+            self._ready.set()
+            return "running"
         ready, gone = self._waiter(self._ready), self._waiter(self._gone)
         try:
             await asyncio.wait({ready, gone}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
@@ -252,7 +356,10 @@ class Server:
             return "offline"
         self._queue.progress(order, PowerPhase.STOPPING)
         self._become(ServerState.STOPPING, "A stop was asked for.", order=order)
-        await self._ask_to_stop()
+        try:
+            await self._ask_to_stop()
+        except ProcessGone:
+            log.debug("%s was gone before it could be asked to stop", self.uuid)
         if await self._wait_gone(self._config.power.stop_timeout):
             return "offline"
         self.notice(f"It did not stop within {self._config.power.stop_timeout:.0f} s and is killed.")
@@ -267,13 +374,14 @@ class Server:
     async def _kill(self, order: Order) -> str:
         if (await self._runtime.inspect(self.uuid)).running:
             self._become(ServerState.STOPPING, "It is being killed.", order=order)
-            await self._runtime.kill(self.uuid)
+            with contextlib.suppress(ProcessGone):
+                await self._runtime.kill(self.uuid)
             await self._wait_gone(self._config.power.kill_timeout)
         shown = await self._runtime.inspect(self.uuid)
         if shown.running:
             self._become(ServerState.RUNNING, "It could not be killed: its process still runs.", order=order)
             raise RuntimeFailure("The process does not end, even when killed.", hint="Look at the node: its disk or its Docker may hang.")
-        self._finish(shown.exit or Exit(None), "It was killed.")
+        self._finish(_end_of(shown), "It was killed.")
         return "killed"
 
     async def _ask_to_stop(self) -> None:
@@ -319,34 +427,56 @@ class Server:
     # What happens by itself
 
     def _hold(self, attachment: Attachment) -> None:
-        self._life += 1
         self._attachment = attachment
-        self._watchers = [self._tasks.spawn("console", self._pump(attachment)), self._tasks.spawn("stats", self._measure())]
+        self._watchers = [
+            self._tasks.spawn("console", self._pump(attachment)),
+            self._tasks.spawn("stats", self._measure()),
+            self._tasks.spawn("exits", self._heed_exits()),
+        ]
+
+    async def _heed_exits(self) -> None:
+        with self._runtime.exits().listen() as exits:
+            async for death in exits:
+                if death.uuid == self.uuid:
+                    self._tasks.spawn("died", self.died(death.exit))
 
     async def _pump(self, attachment: Attachment) -> None:
         """Read the console for as long as it speaks; a broken attachment to a running process is made anew."""
-        life = self._life
         while True:
             async for chunk in attachment.chunks():
+                if self._catching is not None:
+                    self._catching.append(chunk)
+                    continue
                 self.console.feed(chunk)
                 self.last_output_at = self._clock.now()
             await attachment.close()
-            shown = await self._settled_inspection()
-            if life != self._life:
-                return
+            while (shown := await self._settled_inspection()) is None:
+                await self._clock.sleep(_RECHECK_SECONDS)
+            while self._catching is not None:  # what was caught must be read in first
+                await self._clock.sleep(0.05)
             if not shown.running:
                 self.console.end()
-                self._finish(shown.exit or Exit(None))
+                self._finish(_end_of(shown))
                 return
-            broken = self._clock.now()
-            self._attachment = attachment = await self._runtime.attach(self.uuid)
-            if missed := await self._runtime.output_between(self.uuid, self.last_output_at or broken, self._clock.now()):
-                self.console.add(missed)
+            began = self._clock.now()
+            try:
+                self._attachment = attachment = await self._runtime.attach(self.uuid)
+            except AerieError as error:
+                self.reason = f"Its console was lost: {error.message}"
+                await self._clock.sleep(_RECHECK_SECONDS)
+                continue
+            self._catching = []
+            self._tasks.spawn("catch up", self._catch_up(began, shown.started_at or began))
 
-    async def _settled_inspection(self) -> Any:
-        """The engine may still say `running` for a moment after the terminal closed."""
+    async def _settled_inspection(self) -> Inspection | None:
+        """The engine may still say `running` for a moment after the terminal closed. None when it does not answer."""
+        shown = None
         for _ in range(20):
-            shown = await self._runtime.inspect(self.uuid)
+            try:
+                shown = await self._runtime.inspect(self.uuid)
+            except AerieError as error:
+                self.reason = error.message
+                return None
             if not shown.running:
                 return shown
             await self._clock.sleep(0.05)
@@ -363,10 +493,14 @@ class Server:
                 self._disk = await asyncio.to_thread(usage, self.folder)
             if self.state is not ServerState.OFFLINE:
                 self.events.publish(self.stats())
+            if self.console.last_seq != self._saved_seq:
+                self._changed()
 
-    def _watch(self, line: str) -> None:
-        self._players.see(line)
-        if self.state is ServerState.STARTING and not self._ready.is_set() and self._detector.sees(line):
+    def _watch(self, lines: list[str]) -> None:
+        if self._players.known:
+            for line in lines:
+                self._players.see(line)
+        if self.state is ServerState.STARTING and not self._ready.is_set() and any(map(self._detector.sees, lines)):
             self._ready.set()
             self._become(ServerState.RUNNING, "Its console showed the ready line.")
 
@@ -384,7 +518,9 @@ class Server:
         for task in self._watchers:
             if task is not asyncio.current_task():
                 task.cancel()
-        self._watchers, self._attachment, self._sample = [], None, None
+        if self._attachment is not None:
+            self._tasks.spawn("let go", self._attachment.close())
+        self._watchers, self._attachment, self._sample, self._catching = [], None, None, None
         self._players.clear()
         crashed = was in (ServerState.STARTING, ServerState.RUNNING) and not already and (order is None or order.overtaken_by is None)
         verdict = (
@@ -392,7 +528,8 @@ class Server:
             if crashed and not why
             else None
         )
-        told = why or (verdict.words if verdict else "Its process ended.")
+        asked = "It was killed." if order and order.signal is PowerSignal.KILL else "It stopped, as asked."
+        told = why or (verdict.words if verdict else asked if was is ServerState.STOPPING else "Its process ended.")
         if ended.reason:
             told = f"{told} ({ended.reason})"
         self._become(ServerState.OFFLINE, told, code, order, ended)
@@ -443,7 +580,7 @@ class Server:
         except TimeoutError:
             shown = await self._runtime.inspect(self.uuid)
             if not shown.running:
-                self._finish(shown.exit or Exit(None))
+                self._finish(_end_of(shown))
             return not shown.running
 
     async def _uninterrupted(self, work: Coroutine[Any, Any, T]) -> T:
@@ -464,6 +601,10 @@ class Server:
         if isinstance(ended, AerieError):
             raise ended
         return ended
+
+
+def _end_of(shown: Inspection) -> Exit:
+    return shown.exit or Exit(None, reason="" if shown.exists else "its container was removed")
 
 
 def _own(folder: Path, uid: int, gid: int) -> None:
