@@ -75,6 +75,7 @@ export class Composer {
 
   openPalette() {
     if (this.#form) this.#close("");
+    this.stopReply();
     this.field.value = "/";
     this.#dismissed = "";
     this.field.focus();
@@ -120,12 +121,12 @@ export class Composer {
     const text = this.field.value;
     this.#fit();
     if (text !== this.#dismissed) this.#dismissed = "";
-    const match = matchTyped(this.#entries, text);
+    const match = this.#reply ? null : matchTyped(this.#entries, text); // a command is no reply; games have commands with a slash too
     if (match) {
       this.#open(match.entry, match.rest);
       return;
     }
-    if (/^\/[^\n]{0,80}$/.test(text) && !this.#dismissed) {
+    if (/^\/[^\n]{0,80}$/.test(text) && !this.#dismissed && !this.#reply) {
       showPalette(this.suggestions, { field: this.field, entries: this.#entries, typed: text.slice(1), bot: this.#context.store.bot, choose: (entry) => this.#open(entry) });
       return;
     }

@@ -8,7 +8,7 @@ import { avatar } from "./avatars.js";
 import { pick } from "./picker.js";
 import { isText } from "./store.js";
 
-const NOUN = { 3: "option", 5: "person", 6: "role", 7: "person or role", 8: "channel" };
+const NOUNS = { 3: ["an option", "options"], 5: ["a person", "people"], 6: ["a role", "roles"], 7: ["a person or role", "people or roles"], 8: ["a channel", "channels"] };
 
 /** People and the bot as menu rows. */
 export function peopleItems(store) {
@@ -54,7 +54,7 @@ export function selectControl(component, store, { changed, busy = false, label =
   const min = component.min_values ?? 1;
   const max = component.max_values ?? 1;
   const items = itemsOf(component, store);
-  const words = component.placeholder || `Choose ${max > 1 ? `${NOUN[component.type]}s` : `a ${NOUN[component.type]}`}`;
+  const words = component.placeholder || `Choose ${NOUNS[component.type][max > 1 ? 1 : 0]}`;
   const text = h("span", { class: "select-text" });
   const element = h("button", {
     type: "button", class: busy ? "select busy" : "select", "aria-haspopup": "listbox", disabled: component.disabled, "aria-busy": busy || null,
