@@ -5,6 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.ui.ansi import Level
 from bot.workers.transcript import Counts, Transcript
 from core.protocol.socket import ConsoleBatch
 
@@ -111,7 +112,7 @@ def test_a_file_names_levels_and_keeps_the_problems() -> None:
     book.look(0)
     file = book.cut_file()
     assert file is not None
-    assert file.levels["info"] == 2001 and file.levels["warn"] == 1 and file.levels["error"] == 1
+    assert file.levels == {Level.INFO: 2001, Level.WARN: 1, Level.ERROR: 1}
     assert file.problems == ["[WARN] low memory", "[ERROR] boom"]
     text = "".join(file.parts)
     assert text.startswith("[INFO] 0\n") and text.endswith("password=•••\n") and "\x1b" not in text
