@@ -156,6 +156,16 @@ async def test_names_are_unique_in_a_guild_and_addresses_on_a_node(stage: Stage)
         await stage.services.servers.create(owner(), name="x", egg_id=1, node_id=1, ip="127.0.0.1", port=1)
 
 
+async def test_a_given_uuid_is_kept_and_must_be_of_version_4(stage: Stage) -> None:
+    given = "8d3f01ab-0000-4000-8000-000000000000"
+    assert (await stage.a_server("Luanti", 30000, uuid=given)).uuid == given
+    with pytest.raises(Conflict):
+        await stage.a_server("Other", 30001, uuid=given)
+    for wrong in ("nonsense", "8d3f01ab-0000-1000-8000-000000000000"):
+        with pytest.raises(Invalid):
+            await stage.a_server("Third", 30002, uuid=wrong)
+
+
 async def test_two_makers_of_one_name_leave_one_server(stage: Stage) -> None:
     results = await asyncio.gather(*(stage.a_server("Luanti", port) for port in (30000, 30001, 30002)), return_exceptions=True)
     assert sum(isinstance(result, Server) for result in results) == 1

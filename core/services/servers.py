@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -85,7 +85,7 @@ class Servers:
         egg = await self._eggs.get(egg_id)
         chosen = _chosen(egg, variables or {})
         limits = _checked(limits or Limits())
-        uuid = uuid or str(uuid4())
+        uuid = _uuid(uuid)
         if not 1 <= len(name.strip()) <= 100 or not name.isprintable():
             raise Invalid("A server's name must have 1 to 100 printable characters.")
         if not 1 <= port <= 65535:
@@ -253,6 +253,17 @@ def _only_aerie(actor: Actor) -> None:
 
 def _node_actor(node: Node) -> Actor:
     return Actor(ActorKind.NODE, node.name, node_id=node.id)
+
+
+def _uuid(given: str | None) -> str:
+    """A fresh uuid, or the given one; nodes take version 4 alone."""
+    try:
+        known = UUID(given) if given is not None else uuid4()
+    except ValueError:
+        raise Invalid("A server's uuid must be a uuid of version 4.") from None
+    if known.version != 4:
+        raise Invalid("A server's uuid must be a uuid of version 4.")
+    return str(known)
 
 
 def _chosen(egg: Egg, variables: Mapping[str, str]) -> dict[int, str]:

@@ -1,3 +1,5 @@
+"""Secrets at rest, and the key they need."""
+
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Egg files: the community's, ours, and broken ones."""
+
 import json
 from pathlib import Path
 
