@@ -24,6 +24,7 @@ from bot.workers.console_bridge import ConsoleBridge
 from bot.workers.discord_link import DiscordLink
 from bot.workers.node_watch import NodeWatch
 from bot.workers.streams import Streams
+from bot.workers.writes import Writes
 from core import log
 from core.backplane.backplane import open_backplane
 from core.clock import Clock, SystemClock
@@ -78,8 +79,9 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
 
         watch = NodeWatch(services, pool, clock)
         streams = Streams(services, pool, tasks, clock, watch)
-        bridge = ConsoleBridge(client, services, streams, config.console, clock)
-        cards = Cards(client, services, clock)
+        writes = Writes(clock)
+        bridge = ConsoleBridge(client, services, streams, config.console, clock, writes)
+        cards = Cards(client, services, writes, clock)
         _furnish(client, bridge, cards)
 
         await services.live.load()

@@ -48,6 +48,7 @@ class AerieClient(discord.Client):
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             max_messages=None,
+            guild_ready_timeout=0.5,  # nothing waits for the cache to be whole
             max_ratelimit_timeout=LONGEST_RATE_LIMIT,
         )
         self.services = services

@@ -26,6 +26,7 @@ from core.vocabulary import PowerSignal
 log = logging.getLogger(__name__)
 
 EDIT_GAP = 2.5  # s between two edits of one answer
+FIRST_EDIT = 0.7  # s from the answer to its first edit
 FIRST_ANSWER = 1.0  # s to wait for the node before answering anyway; Discord gives 3
 EDITS_END = 14 * 60.0  # s; an interaction's token lives 15 min
 STORY_END = 60 * 60.0  # s after which an outcome is no longer waited for
@@ -123,7 +124,7 @@ async def _tell(
 
 
 async def _follow(story: Story, events: Listener[Event], place: _Place, services: Services, clock: Clock, began: float) -> None:
-    shown, edited = story.text if not story.done else "", clock.monotonic()
+    shown, edited = story.text if not story.done else "", clock.monotonic() - EDIT_GAP + FIRST_EDIT
     editable = True
     while True:
         now = clock.monotonic()

@@ -1,7 +1,7 @@
 """Live server cards: each posted card is edited when its server changed, at most every five seconds, the latest state wins.
 
-One writer for all cards: a channel gets at most one edit per two seconds, which also suits messages older than an hour. Cards that people
-deleted, or that we may not see any more, are forgotten.
+A channel gets at most one edit per two seconds, which also suits messages older than an hour; a mere change of load waits longer. Edits
+go through the one scheduler of writes. Cards that people deleted, or that we may not see any more, are forgotten.
 """
 
 import asyncio
@@ -12,14 +12,18 @@ import discord
 
 from bot.client import AerieClient
 from bot.ui.cards import card
+from bot.workers.writes import Priority, Writes
 from core.clock import Clock
+from core.errors import AerieError
 from core.models.guild import ServerCard
 from core.models.server import Server
 from core.services.build import Services
+from core.services.live import Live
 
 log = logging.getLogger(__name__)
 
 CARD_GAP = 5.0  # s between two edits of one card
+LOAD_GAP = 15.0  # s when only its load changed
 CHANNEL_GAP = 2.0  # s between two edits in one channel
 TICK = 0.25  # s
 REFRESH = 30.0  # s between two looks at which cards and servers there are
@@ -31,13 +35,16 @@ GONE = {10003, 10008, 50001, 10004}
 class Cards:
     """`run` is the worker. Cards posted by this process are found at the next look, or at once after `look`."""
 
-    def __init__(self, client: AerieClient, services: Services, clock: Clock) -> None:
+    def __init__(self, client: AerieClient, services: Services, writes: Writes, clock: Clock) -> None:
         self._client = client
+        self._writes = writes
         self._services = services
         self._clock = clock
         self._cards: dict[int, ServerCard] = {}
         self._servers: dict[int, Server] = {}
         self._shown: dict[int, list[Any]] = {}
+        self._gist: dict[int, object] = {}
+        self._busy: set[int] = set()
         self._edited: dict[int, float] = {}
         self._channel_free: dict[int, float] = {}
         self._dirty: dict[int, None] = {}
@@ -64,14 +71,14 @@ class Cards:
                 except TimeoutError:
                     pass
                 if self._client.is_ready():
-                    await self._write_due()
+                    self._write_due()
 
     async def _load(self) -> None:
         """Read cards and servers anew; every card is checked once."""
         cards = await self._services.guilds.cards(None)
         self._cards = {one.message_id: one for one in cards}
         self._servers = {server.id: server for server in await self._services.servers.all()}
-        for kept in (self._shown, self._edited):
+        for kept in (self._shown, self._edited, self._gist):
             for message_id in kept.keys() - self._cards.keys():
                 del kept[message_id]
         self._dirty.update(dict.fromkeys(self._cards))
@@ -80,7 +87,7 @@ class Cards:
         ids = {server.id for server in self._servers.values() if server.uuid in uuids}
         self._dirty.update({message_id: None for message_id, one in self._cards.items() if one.server_id in ids})
 
-    async def _write_due(self) -> None:
+    def _write_due(self) -> None:
         now = self._clock.monotonic()
         for message_id in list(self._dirty):
             one = self._cards.get(message_id)
@@ -88,21 +95,31 @@ class Cards:
             if one is None or server is None:
                 del self._dirty[message_id]
                 continue
-            if now < self._channel_free.get(one.channel_id, 0.0) or now - self._edited.get(message_id, float("-inf")) < CARD_GAP:
+            live = self._services.live.of(server.uuid)
+            gist = _gist(live)
+            gap = CARD_GAP if self._gist.get(message_id) != gist else LOAD_GAP
+            waited = now - self._edited.get(message_id, float("-inf"))
+            if message_id in self._busy or now < self._channel_free.get(one.channel_id, 0.0) or waited < gap:
                 continue
             del self._dirty[message_id]
-            view = card(server, self._services.live.of(server.uuid))
+            self._gist[message_id] = gist
+            view = card(server, live)
             body = view.to_components()  # type: ignore[no-untyped-call]
             if self._shown.get(message_id) != body:
-                await self._edit(one, view, body)
+                self._edited[message_id] = now
+                self._channel_free[one.channel_id] = now + CHANNEL_GAP
+                self._busy.add(message_id)
+                self._client.tasks.spawn(f"card {message_id}", self._edit(one, view, body))
 
     async def _edit(self, one: ServerCard, view: discord.ui.LayoutView, body: list[Any]) -> None:
-        now = self._clock.monotonic()
-        self._edited[one.message_id] = now
-        self._channel_free[one.channel_id] = now + CHANNEL_GAP
         message = self._client.get_partial_messageable(one.channel_id).get_partial_message(one.message_id)
         try:
-            await message.edit(view=view, allowed_mentions=discord.AllowedMentions.none())
+            await self._writes.edit(
+                one.channel_id,
+                one.message_id,
+                lambda: message.edit(view=view, allowed_mentions=discord.AllowedMentions.none()),
+                priority=Priority.PANEL,
+            )
             self._shown[one.message_id] = body
         except discord.HTTPException as error:
             if error.code in GONE:
@@ -111,10 +128,18 @@ class Cards:
                 await self._services.guilds.forget_card(one.message_id)
                 return
             self._again_later(one, error)
-        except (discord.RateLimited, OSError, TimeoutError) as error:
+        except (discord.RateLimited, AerieError, OSError, TimeoutError) as error:
             self._again_later(one, error)
+        finally:
+            self._busy.discard(one.message_id)
 
     def _again_later(self, one: ServerCard, error: Exception) -> None:
         log.info("a card could not be edited, trying again in %.0f s: %s", BACK_OFF, error)
         self._channel_free[one.channel_id] = self._clock.monotonic() + BACK_OFF
         self._dirty[one.message_id] = None
+
+
+def _gist(live: Live) -> object:
+    """What a reader must see soon; the load may wait."""
+    players = live.stats.aerie_players if live.stats is not None else None
+    return live.state, live.reason, live.node_up, tuple(players or ())

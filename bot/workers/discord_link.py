@@ -47,6 +47,8 @@ class DiscordLink:
         while True:
             began = self._clock.monotonic()
             self._state = "connecting"
+            if self._client.is_closed():
+                self._client.clear()
             try:
                 await self._client.start(self._token)
                 self.reason = "the connection was closed"
@@ -71,7 +73,6 @@ class DiscordLink:
             log.warning("%s; trying again in %.0f s", self.reason, pause)
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-            self._client.clear()
 
     def _refused(self, reason: str) -> None:
         self._state, self.reason = "refused", reason
