@@ -70,6 +70,7 @@ class DockerRuntime:
         self._tasks = Supervisor("docker", clock)
         self._known: set[str] = set()
         self._interface = ""
+        self._closing = False
         self.host = docker_host(config.docker)
         self._exits: Fanout[Died] = Fanout()
 
@@ -91,6 +92,7 @@ class DockerRuntime:
         self._tasks.run("events", self._listen)
 
     async def close(self) -> None:
+        self._closing = True
         await self._tasks.close()
         self._exits.close()
         if self._docker is not None:
@@ -274,6 +276,8 @@ class DockerRuntime:
                         self._exits.publish(Died(uuid, Exit(None, reason="its container was removed")))
                 else:
                     await self._look(uuid)
+            if self._closing:
+                return
             raise EngineUnreachable("The Docker Engine ended its event stream.", hint="It may be restarting.")
         finally:
             reader.cancel()
