@@ -286,3 +286,11 @@ async def test_secrets_lie_sealed_in_the_database(stage: Stage) -> None:
     row.token_sealed = row.token_sealed[:-4] + "AAA="
     with pytest.raises(NotConfigured):
         stage.services.nodes.address(row)
+
+
+async def test_many_at_once_lose_nothing(stage: Stage) -> None:
+    made = await stage.a_server()
+    before = len(await rows(stage))
+    await asyncio.gather(*(stage.services.activity.write(owner(), "server:console.command", made, metadata={"n": n}) for n in range(200)))
+    kept = (await rows(stage))[before:]
+    assert sorted(row.details["n"] for row in kept) == list(range(200))

@@ -6,7 +6,7 @@ Knows nothing of HTTP. A stream that connects closes the circuit too.
 from dataclasses import dataclass
 from datetime import datetime
 
-from core.clock import Clock, unix
+from core.clock import Clock
 from core.errors import NodeUnreachable
 
 FIRST_PAUSE = 2.0  # seconds until a dead node is asked again; doubles
@@ -48,12 +48,18 @@ class Circuit:
             return
         now = self._clock.monotonic()
         if now < self._probe_at:
-            since = f" since <t:{unix(self._since)}:R>" if self._since else ""
             raise NodeUnreachable(
-                f"The node {self._node_name} does not answer{since}: {self._reason}",
+                f"The node {self._node_name} has not answered for {self._silence()}: {self._reason}",
                 hint=f"Aerie looks again in {max(1, round(self._probe_at - now))} s by itself; check that the agent runs there.",
             )
         self._probe_at = now + self._pause  # one caller looks; the others go on being told
+
+    def _silence(self) -> str:
+        """How long it has been dead, in words."""
+        seconds = (self._clock.now() - self._since).total_seconds() if self._since else 0.0
+        if seconds < 120:
+            return f"{max(1, round(seconds))} s"
+        return f"{round(seconds / 60)} min" if seconds < 7200 else f"{round(seconds / 3600)} h"
 
     def succeeded(self) -> None:
         self._failures, self._open, self._reason, self._since, self._pause = 0, False, "", None, FIRST_PAUSE

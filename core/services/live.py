@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from core.backplane.backplane import SERVERS, Backplane
 from core.db.engine import Database
+from core.errors import AerieError
 from core.events import EVENT, Event, NodeBack, NodeLost, ServerDeleted, ServerPowerProgressed, ServerStateChanged, ServerStatsSampled
 from core.fanout import Fanout, Listener
 from core.models.server import Server
@@ -52,6 +53,7 @@ class LiveBoard:
         self._nodes: dict[str, int] = {}
         self._lost: dict[int, str] = {}
         self._echoes: Counter[bytes] = Counter()
+        self._deaf = False
         self._watchers: defaultdict[str, Fanout[Event]] = defaultdict(Fanout)
         self.changed: Fanout[str] = Fanout()
         """Uuids of servers whose `of` now says something else."""
@@ -117,13 +119,24 @@ class LiveBoard:
             del self._watchers[server_uuid]
 
     async def publish(self, event: Event) -> None:
-        """Apply an event here at once and tell the other processes. Use this rather than `apply` for what this process saw itself."""
+        """Apply an event here at once and tell the other processes. Use this rather than `apply` for what this process saw itself.
+
+        A backplane that does not answer is told in the log once; here the event counts all the same.
+        """
         self.apply(event)
         body = EVENT.dump_json(event)
         if len(self._echoes) > 10_000:
             self._echoes.clear()
         self._echoes[body] += 1
-        await self._backplane.publish(SERVERS, body)
+        try:
+            await self._backplane.publish(SERVERS, body)
+        except AerieError as error:
+            del self._echoes[body]
+            if not self._deaf:
+                log.warning("other processes do not hear of events any more: %s", error)
+            self._deaf = True
+        else:
+            self._deaf = False
 
     async def run(self) -> None:
         """Worker: learn where servers live, then apply what other processes tell, for ever."""

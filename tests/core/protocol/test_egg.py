@@ -27,6 +27,13 @@ def test_every_community_egg_is_read() -> None:
         assert "\r" not in egg.script, file.name
 
 
+@pytest.mark.skipif(not SHARED.exists(), reason="the community eggs are not here (../shared/eggs)")
+def test_an_egg_in_yaml_is_told_apart() -> None:
+    for file in SHARED.glob("*.yaml"):
+        with pytest.raises(Invalid, match=r"not JSON.*as JSON"):
+            read(file.read_bytes())
+
+
 def test_the_demo_eggs_tell_of_players() -> None:
     for file in (Path(__file__).resolve().parents[3] / "demo" / "eggs").glob("*.json"):
         assert read(file.read_bytes()).players is not None

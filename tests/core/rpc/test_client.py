@@ -128,7 +128,7 @@ async def test_a_node_that_hangs_costs_one_time_limit_and_then_nothing(monkeypat
         with pytest.raises(NodeTimeout):
             await client.power(UUID, PowerSignal.START)
         for _ in range(5):
-            with pytest.raises(NodeUnreachable, match="does not answer since <t:"):
+            with pytest.raises(NodeUnreachable, match="has not answered for 1 s: "):
                 await client.power(UUID, PowerSignal.START)
         assert calls == 1
         health = client.circuit.health

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from core.backplane.backplane import SERVERS
+from core.backplane.backplane import SERVERS, open_backplane
+from core.clock import SystemClock
 from core.events import EVENT, NodeBack, NodeLost, ServerDeleted, ServerPowerProgressed, ServerStateChanged, ServerStatsSampled
 from core.protocol.socket import PowerProgress, StateChange, StatsFrame
+from core.rpc.pool import NodePool
+from core.services.build import build
 from core.services.live import Live, LiveBoard
 from core.vocabulary import PowerPhase, PowerSignal, ServerState
 from tests.control_plane import Stage, owner, staged
@@ -87,3 +90,14 @@ async def test_two_processes_share_what_they_see_and_hear_themselves_once(stage:
         worker.cancel()
     await asyncio.gather(*workers, return_exceptions=True)
     assert (here.of("b").state, there.of("a").state) == (OFFLINE, RUNNING)
+
+
+async def test_a_deaf_backplane_costs_no_event_here(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    async with NodePool() as pool:
+        dead = open_backplane("redis://127.0.0.1:1/0")
+        services = build(stage.services.database, dead, pool, SystemClock())
+        for state in (RUNNING, OFFLINE):
+            await services.live.publish(turned("a", state))
+            assert services.live.of("a").state is state
+        await dead.close()
+    assert caplog.text.count("do not hear of events") == 1
