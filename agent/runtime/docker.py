@@ -20,6 +20,7 @@ from aiodocker.containers import DockerContainer
 from aiodocker.stream import Stream
 
 from agent.runtime import container, images
+from agent.runtime.cgroup import CgroupMeter
 from agent.runtime.runtime import Died, Exit, Inspection, Progress, Sample
 from core.clock import Clock
 from core.config import AgentConfig, docker_host
@@ -71,6 +72,7 @@ class DockerRuntime:
         self._known: set[str] = set()
         self._interface = ""
         self._closing = False
+        self._meters: dict[str, CgroupMeter] = {}
         self.host = docker_host(config.docker)
         self._exits: Fanout[Died] = Fanout()
 
@@ -93,6 +95,8 @@ class DockerRuntime:
 
     async def close(self) -> None:
         self._closing = True
+        for uuid in list(self._meters):
+            self._forget_meter(uuid)
         await self._tasks.close()
         self._exits.close()
         if self._docker is not None:
@@ -177,6 +181,7 @@ class DockerRuntime:
 
     async def destroy(self, uuid: str) -> None:
         self._known.discard(uuid)
+        self._forget_meter(uuid)
         try:
             with self._translated():
                 await asyncio.wait_for(self._container(uuid).delete(force=True, v=True), PATIENCE)
@@ -203,15 +208,34 @@ class DockerRuntime:
         return (await self.inspect(uuid)).exit or Exit(None, reason="its container was removed")
 
     async def sample(self, uuid: str) -> Sample | None:
+        """From the container's cgroup where it can be read, else from the engine (which takes it a second or two)."""
+        if (meter := self._meters.get(uuid)) is not None:
+            try:
+                return meter.sample()
+            except (OSError, ValueError):
+                self._forget_meter(uuid)
         try:
             with self._translated():
+                shown = await self._show(uuid)
+                state = shown["State"]
+                started_at = _moment(state["StartedAt"])
+                if not state["Running"] or started_at is None:
+                    return None
+                if self.host.startswith("unix://"):
+                    try:
+                        self._meters[uuid] = CgroupMeter(state["Pid"], shown["Id"], started_at, self._clock)
+                        return self._meters[uuid].sample()
+                    except (OSError, ValueError) as error:
+                        log.debug("the cgroup of %s cannot be read, asking the engine: %s", uuid, error)
+                        self._forget_meter(uuid)
                 records = await asyncio.wait_for(self._container(uuid).stats(stream=False), PATIENCE)
-                shown = await self.inspect(uuid)
         except ProcessGone:
             return None
-        if not shown.running or not records or shown.started_at is None:
-            return None
-        return _measured(records[0], self._clock.now() - shown.started_at)
+        return _measured(records[0], self._clock.now() - started_at) if records else None
+
+    def _forget_meter(self, uuid: str) -> None:
+        if (meter := self._meters.pop(uuid, None)) is not None:
+            meter.close()
 
     async def output_since(self, uuid: str, since: datetime) -> list[tuple[datetime, str]]:
         text = await self._log(uuid, since=f"{since.timestamp():.6f}", timestamps="1")

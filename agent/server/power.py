@@ -73,7 +73,9 @@ class PowerQueue:
 
     def send(self, signal: PowerSignal) -> str:
         """Accept a signal and answer its id, or raise Conflict now."""
-        orders = [order for order in (self._current, *self._waiting) if order is not None and order.overtaken_by is None and not order.ended]
+        orders = [
+            order for order in (self._current, *self._waiting) if order is not None and order.overtaken_by is None and not order.ended
+        ]
         for order in orders:
             if order.signal is signal:
                 return order.id

@@ -6,6 +6,7 @@ change of state a reason. Must never know who asks; access was decided by the co
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine
@@ -25,7 +26,7 @@ from agent.server.power import Order, PowerQueue
 from agent.server.signals import signal_name
 from core.clock import Clock
 from core.config import AgentConfig
-from core.errors import AerieError, Invalid, ProcessGone, RuntimeFailure, ServerOffline, ServerSuspended
+from core.errors import AerieError, DiskFull, Invalid, ProcessGone, RuntimeFailure, ServerOffline, ServerSuspended
 from core.fanout import Fanout
 from core.protocol.agent import LastExit, ServerDescription, ServerExtras
 from core.protocol.settings import ServerConfiguration, Wire
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SAMPLE_SECONDS = 1.0
+QUICK_STOP_SECONDS = 60.0
+"""What a suspended server, or one over its disk limit, is given before it is killed (Wings)."""
 DISK_SECONDS = 150.0
 """Wings' interval between two walks through a server's files."""
 _LOG_LAG = 0.2
@@ -182,8 +185,7 @@ class Server:
         self.configuration = configuration
         self._detector = ReadyDetector(configuration.process_configuration.startup)
         if self.suspended and self.state is not ServerState.OFFLINE:
-            with contextlib.suppress(AerieError):
-                self._queue.send(PowerSignal.STOP)
+            self._stop_within(QUICK_STOP_SECONDS)
 
     def saved(self) -> SavedState:
         """What `restore` of a later agent needs."""
@@ -405,15 +407,26 @@ class Server:
     async def _prepare_folder(self) -> None:
         system = self._config.system
 
-        def prepare() -> None:
+        def prepare() -> int:
             self.folder.mkdir(parents=True, exist_ok=True)
             if system.check_permissions_on_boot and os.geteuid() == 0:
                 _own(self.folder, system.uid, system.gid)
 
+            return usage(self.folder) if limit else 0
+
+        limit = self.configuration.settings.build.disk_space * 1024 * 1024
         try:
-            await asyncio.to_thread(prepare)
+            used = await asyncio.to_thread(prepare)
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise DiskFull("The node's disk is full.", hint="Free space on the node, then try again.") from error
             raise RuntimeFailure(f"The server's folder cannot be prepared: {error.strerror}.", hint="Look at the node's disk.") from error
+        if limit:
+            self._disk = used
+        if limit and used > limit:
+            raise DiskFull(
+                f"The server's files take {used // 1_048_576} MiB, more than its {limit // 1_048_576} MiB.", hint="Delete files first."
+            )
 
     async def _abandon(self, why: str, code: str, order: Order) -> None:
         """A start failed: leave nothing half started behind, and say why. Never counts as a crash."""
@@ -491,10 +504,29 @@ class Server:
             if self._clock.monotonic() - walked >= DISK_SECONDS:
                 walked = self._clock.monotonic()
                 self._disk = await asyncio.to_thread(usage, self.folder)
+                self._heed_disk_limit()
             if self.state is not ServerState.OFFLINE:
                 self.events.publish(self.stats())
             if self.console.last_seq != self._saved_seq:
                 self._changed()
+
+    def _heed_disk_limit(self) -> None:
+        limit = self.configuration.settings.build.disk_space * 1024 * 1024
+        if limit and self._disk > limit and not self._queue.busy() and self.state is ServerState.RUNNING:
+            self.notice("Its files take more than its disk limit; it is being stopped.")
+            self._stop_within(QUICK_STOP_SECONDS)
+
+    def _stop_within(self, limit: float) -> None:
+        """Stop of the agent's own accord: asked first, killed when the limit (seconds) passes."""
+
+        async def kill_late() -> None:
+            if not await self._wait_gone(limit):
+                with contextlib.suppress(AerieError):
+                    self._queue.send(PowerSignal.KILL)
+
+        with contextlib.suppress(AerieError):
+            self._queue.send(PowerSignal.STOP)
+            self._tasks.spawn("late kill", kill_late())
 
     def _watch(self, lines: list[str]) -> None:
         if self._players.known:

@@ -1,0 +1,31 @@
+"""`python -m agent --config FILE`: settings, then run until SIGTERM."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from agent.app import running
+from core import log
+from core.config import AgentConfig, load
+from core.errors import AerieError
+
+
+async def main(path: Path | None) -> None:
+    config = load(AgentConfig, path)
+    log.set_up(config.log.level)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(config):
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="agent", description="Aerie's node daemon.")
+    parser.add_argument("--config", type=Path, default=None)
+    try:
+        asyncio.run(main(parser.parse_args().config))
+    except AerieError as error:
+        sys.exit(str(error))

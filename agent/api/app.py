@@ -1,0 +1,77 @@
+"""The agent's HTTP API: every route in one list."""
+
+from aiohttp import web
+
+from agent.api import power, servers, system, websocket
+from agent.api.auth import bearer
+from agent.api.denials import Deauthorize, Denials
+from agent.api.errors import Handler, answer, errors
+from agent.api.keys import CLOCK, CONFIG, MANAGER, REMOTE, RUNTIME, TASKS
+from agent.api.system import read
+from agent.manager import ServerManager
+from agent.remote import Remote
+from agent.runtime.runtime import Runtime
+from core.clock import Clock
+from core.config import AgentConfig
+from core.protocol.agent import DenyRequest
+from core.supervise import Supervisor
+
+LARGEST_BODY = 1024 * 1024
+
+
+def make_app(
+    manager: ServerManager, runtime: Runtime, remote: Remote, config: AgentConfig, clock: Clock, tasks: Supervisor
+) -> web.Application:
+    """The application; it owns nothing of what it is given."""
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[errors, bearer(config.remote.token.get_secret_value()), _not_yet])
+    app[MANAGER], app[RUNTIME], app[REMOTE] = manager, runtime, remote
+    app[CONFIG], app[CLOCK], app[TASKS] = config, clock, tasks
+    app[websocket.DENIALS] = Denials(clock)
+    app[websocket.SOCKETS] = {}
+    one = "/api/servers/{server}"
+    app.add_routes(
+        [
+            web.get("/api/system", system.show),
+            web.post("/api/update", system.update),
+            web.post("/api/deauthorize-user", _deauthorize),
+            web.get("/api/servers", servers.index),
+            web.post("/api/servers", servers.create),
+            web.get(one, servers.show),
+            web.delete(one, servers.delete),
+            web.get(f"{one}/logs", servers.logs),
+            web.post(f"{one}/power", power.power),
+            web.post(f"{one}/commands", power.commands),
+            web.post(f"{one}/sync", servers.sync),
+            web.post(f"{one}/install", servers.install),
+            web.post(f"{one}/reinstall", servers.reinstall),
+            web.get(f"{one}/ws", websocket.connect),
+            web.post(f"{one}/ws/deny", _deny),
+        ]
+    )
+    return app
+
+
+@web.middleware
+async def _not_yet(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """While the servers are still being looked at, nobody is told a half truth."""
+    if request.path.startswith("/api/servers") and not request.app[MANAGER].ready.is_set():
+        refused = answer(503, "The agent has just started and is still looking at its servers.", hint="Try again in a moment.")
+        refused.headers["Retry-After"] = "1"
+        return refused
+    return await handler(request)
+
+
+async def _deny(request: web.Request) -> web.Response:
+    request.app[websocket.DENIALS].deny(await read(request, DenyRequest))
+    return web.Response(status=204)
+
+
+async def _deauthorize(request: web.Request) -> web.Response:
+    """Refuse this user's tokens from now on and close the sockets of the servers named, or of all."""
+    wanted = await read(request, Deauthorize)
+    request.app[websocket.DENIALS].deny_user(wanted.user, wanted.servers)
+    sockets = request.app[websocket.SOCKETS]
+    for uuid in wanted.servers or list(sockets):
+        for socket in list(sockets.get(uuid, ())):
+            await socket.close(1008, "signed out")
+    return web.Response(status=204)

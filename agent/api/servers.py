@@ -1,0 +1,73 @@
+"""`/api/servers`: list, create, show, delete, sync, install, logs."""
+
+import uuid
+
+from aiohttp import web
+
+from agent.api.errors import json_response
+from agent.api.keys import MANAGER, RUNTIME
+from agent.api.system import read
+from agent.server.server import Server
+from core.errors import Invalid, ProcessGone
+from core.protocol.agent import CreateServer, LogsResponse
+
+MOST_LOG_LINES = 100
+
+
+def named(request: web.Request) -> Server:
+    """The server in the path. Raises NotFound."""
+    return request.app[MANAGER].get(request.match_info["server"])
+
+
+async def index(request: web.Request) -> web.Response:
+    return json_response([server.description().model_dump(mode="json") for server in request.app[MANAGER].all()])
+
+
+async def show(request: web.Request) -> web.Response:
+    return json_response(named(request).description().model_dump(mode="json"))
+
+
+async def create(request: web.Request) -> web.Response:
+    """202; the installation's result is reported to the control plane."""
+    wanted = await read(request, CreateServer)
+    try:
+        if uuid.UUID(wanted.uuid).version != 4:
+            raise ValueError
+    except ValueError as error:
+        raise Invalid("The server's uuid must be a version 4 UUID.") from error
+    await request.app[MANAGER].create(wanted)
+    return web.Response(status=202)
+
+
+async def delete(request: web.Request) -> web.Response:
+    await request.app[MANAGER].delete(named(request).uuid)
+    return web.Response(status=204)
+
+
+async def sync(request: web.Request) -> web.Response:
+    await request.app[MANAGER].sync(named(request).uuid)
+    return web.Response(status=204)
+
+
+async def install(request: web.Request) -> web.Response:
+    await request.app[MANAGER].install(named(request).uuid, reinstall=False)
+    return web.Response(status=202)
+
+
+async def reinstall(request: web.Request) -> web.Response:
+    await request.app[MANAGER].install(named(request).uuid, reinstall=True)
+    return web.Response(status=202)
+
+
+async def logs(request: web.Request) -> web.Response:
+    """The newest lines, at most 100 (Wings): what this agent remembers, else the engine's own log."""
+    server = named(request)
+    size = request.query.get("size", "")
+    count = min(int(size), MOST_LOG_LINES) if size.isascii() and size.isdigit() and int(size) > 0 else MOST_LOG_LINES
+    lines = server.console.history(count)
+    if not lines:
+        try:
+            lines = await request.app[RUNTIME].logs(server.uuid, count)
+        except ProcessGone:
+            lines = []
+    return json_response(LogsResponse(data=lines or None).model_dump())

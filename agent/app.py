@@ -1,0 +1,85 @@
+"""The agent, running: boot order as prose. Clean ends leave the containers running."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from agent.api.app import make_app
+from agent.manager import ServerManager
+from agent.remote import connected
+from agent.runtime.docker import DockerRuntime
+from agent.runtime.process import ProcessRuntime
+from agent.runtime.runtime import Runtime
+from core.clock import Clock, SystemClock
+from core.config import AgentConfig
+from core.errors import NotConfigured
+from core.supervise import Supervisor
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A running agent and what it bound."""
+
+    port: int
+    url: str
+    manager: ServerManager
+
+
+@asynccontextmanager
+async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncIterator[Agent]:
+    """Folders, engine, HTTP (answering 503 for servers), then the servers one after another. Raises AerieError with what is missing."""
+    clock = clock or SystemClock()
+    _make_folders(config)
+    async with AsyncExitStack() as stack:
+        tasks = await stack.enter_async_context(Supervisor("agent", clock))
+        runtime = _runtime(config, clock)
+        await runtime.open()
+        stack.push_async_callback(runtime.close)
+        remote = await stack.enter_async_context(connected(config.remote, clock, config.system.root_directory / "servers.json"))
+        manager = ServerManager(config, runtime, remote, clock, tasks)
+        stack.push_async_callback(manager.close)
+        runner = web.AppRunner(make_app(manager, runtime, remote, config, clock, tasks), access_log=None, shutdown_timeout=3.0)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, config.api.host, config.api.port, ssl_context=_tls(config))
+        try:
+            await site.start()
+        except OSError as error:
+            raise NotConfigured(
+                f"The agent cannot listen on {config.api.host}:{config.api.port}: {error.strerror}.",
+                hint="Stop what uses that port, or set another [api] port.",
+            ) from error
+        port = runner.addresses[0][1]
+        host = "127.0.0.1" if config.api.host in ("0.0.0.0", "::") else config.api.host
+        await manager.boot()
+        yield Agent(port, f"{'https' if config.api.certificate else 'http'}://{host}:{port}", manager)
+
+
+def _runtime(config: AgentConfig, clock: Clock) -> Runtime:
+    return DockerRuntime(config, clock) if config.docker.runtime == "docker" else ProcessRuntime(config, clock)
+
+
+def _make_folders(config: AgentConfig) -> None:
+    for folder in (config.system.root_directory, config.system.data):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+        except OSError as error:
+            raise NotConfigured(
+                f"The folder {folder} cannot be made: {error.strerror}.", hint="Run as root, or set another folder."
+            ) from error
+
+
+def _tls(config: AgentConfig) -> ssl.SSLContext | None:
+    if config.api.certificate is None or config.api.key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(config.api.certificate, config.api.key)
+    except (OSError, ssl.SSLError) as error:
+        raise NotConfigured(
+            f"The certificate {config.api.certificate} cannot be used: {error}.", hint="Check both files of [api]."
+        ) from error
+    return context

@@ -1,0 +1,178 @@
+"""Which servers live here: learned from the control plane, restored at boot, created and deleted on its word; their states kept on disk.
+
+states.json is rewritten whenever a state changes, and once a second while consoles speak, so that the next agent finds its place.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import shutil
+
+from agent.remote import ControlPlaneAway, Remote
+from agent.runtime.runtime import Runtime
+from agent.server.server import SavedState, Server
+from core.clock import Clock
+from core.config import AgentConfig
+from core.errors import AerieError, NotConfigured, NotFound
+from core.protocol.agent import CreateServer
+from core.protocol.remote import InstallReport
+from core.protocol.settings import ServerConfiguration
+from core.supervise import Supervisor
+from core.vocabulary import PowerSignal
+
+log = logging.getLogger(__name__)
+
+RESTORE_AT_ONCE = 8
+RETRY_SECONDS = 10.0
+
+
+class ServerManager:
+    """The node's servers by uuid."""
+
+    def __init__(self, config: AgentConfig, runtime: Runtime, remote: Remote, clock: Clock, tasks: Supervisor) -> None:
+        self._config = config
+        self._runtime = runtime
+        self._remote = remote
+        self._clock = clock
+        self._tasks = tasks
+        self._servers: dict[str, Server] = {}
+        self._states = config.system.root_directory / "states.json"
+        self._dirty = asyncio.Event()
+        self.ready = asyncio.Event()
+        """Set once every known server was looked at."""
+
+    def all(self) -> list[Server]:
+        return list(self._servers.values())
+
+    def get(self, uuid: str) -> Server:
+        """Raises NotFound."""
+        try:
+            return self._servers[uuid]
+        except KeyError:
+            raise NotFound("This node has no such server.") from None
+
+    async def boot(self) -> None:
+        """Learn the servers and find out how each stands. Goes on with what is remembered while the control plane is away."""
+        saved = self._read_states()
+        try:
+            configurations = {entry.uuid: ServerConfiguration.model_validate(entry.model_dump()) for entry in await self._remote.servers()}
+        except (ControlPlaneAway, NotConfigured) as error:
+            log.error("%s Going on with the servers known from before.", error)
+            configurations = self._remote.remembered()
+            self._tasks.run("ask the control plane again", self._learn_later)
+        else:
+            with contextlib.suppress(AerieError):
+                await self._remote.reset()
+        await self._adopt(configurations, saved)
+        self.ready.set()
+        self._tasks.run("states", self._keep_states)
+
+    async def _learn_later(self) -> None:
+        while True:
+            await self._clock.sleep(RETRY_SECONDS)
+            try:
+                entries = await self._remote.servers()
+                await self._remote.reset()
+            except AerieError as error:
+                log.warning("%s", error)
+                continue
+            known = {entry.uuid: entry for entry in entries}
+            await self._adopt({uuid: known[uuid] for uuid in known.keys() - self._servers.keys()}, {})
+            for uuid in known.keys() & self._servers.keys():
+                await self._servers[uuid].sync(known[uuid])
+            return
+
+    async def _adopt(self, configurations: "dict[str, ServerConfiguration] | dict[str, object]", saved: dict[str, SavedState]) -> None:
+        gate = asyncio.Semaphore(RESTORE_AT_ONCE)
+
+        async def restore(server: Server) -> None:
+            async with gate:
+                try:
+                    await server.restore(saved.get(server.uuid))
+                except AerieError as error:
+                    log.error("server %s could not be restored: %s", server.uuid, error)
+                    server.notice(f"It could not be restored: {error}")
+
+        made = [self._made(configuration) for configuration in configurations.values()]  # type: ignore[arg-type]
+        await asyncio.gather(*(restore(server) for server in made))
+
+    def _made(self, configuration: ServerConfiguration) -> Server:
+        server = Server(configuration, self._runtime, self._config, self._clock, self._tasks, self._remote.server, self._dirty.set)
+        self._servers[server.uuid] = server
+        return server
+
+    async def create(self, wanted: CreateServer) -> None:
+        """Fetch a server's settings and install it. Asked again for one that is here, its settings are read anew."""
+        configuration = await self._remote.server(wanted.uuid)
+        if (there := self._servers.get(wanted.uuid)) is not None:
+            await there.sync(configuration)
+            return
+        server = self._made(configuration)
+        self._tasks.spawn("install", self._install(server, start=wanted.start_on_completion, reinstall=False))
+
+    async def install(self, uuid: str, *, reinstall: bool) -> None:
+        """Install again on the control plane's word."""
+        self._tasks.spawn("install", self._install(self.get(uuid), start=False, reinstall=reinstall))
+
+    async def _install(self, server: Server, *, start: bool, reinstall: bool) -> None:
+        """Make the folder and report. An egg with a script cannot be installed by this agent yet: that is reported as a failure, and said."""
+        successful = True
+        try:
+            server.configuration = await self._remote.server(server.uuid)
+            script = "" if server.configuration.settings.skip_egg_scripts else (await self._remote.install_script(server.uuid)).script
+            if script.strip():
+                successful = False
+                server.notice("This egg has an install script, and this agent cannot run install scripts yet: nothing was installed.")
+            else:
+                await asyncio.to_thread(server.folder.mkdir, parents=True, exist_ok=True)
+        except (AerieError, OSError) as error:
+            successful = False
+            log.error("server %s could not be installed: %s", server.uuid, error)
+            server.notice(f"It could not be installed: {error}")
+        try:
+            await self._remote.report_install(server.uuid, InstallReport(successful=successful, reinstall=reinstall))
+        except AerieError as error:
+            log.error("the install report of %s did not arrive: %s", server.uuid, error)
+        if successful and start:
+            with contextlib.suppress(AerieError):
+                server.power(PowerSignal.START)
+
+    async def sync(self, uuid: str) -> None:
+        """Read one server's settings anew."""
+        await self.get(uuid).sync(await self._remote.server(uuid))
+
+    async def delete(self, uuid: str) -> None:
+        """Remove container and files. A container that cannot be removed leaves the server here, usable."""
+        server = self.get(uuid)
+        await server.destroy()
+        del self._servers[uuid]
+        self._dirty.set()
+        self._tasks.spawn("delete files", asyncio.to_thread(shutil.rmtree, server.folder, ignore_errors=True))
+
+    async def close(self) -> None:
+        """Let go of all servers; they run on."""
+        self._write_states()
+        for server in self.all():
+            await server.close()
+
+    async def _keep_states(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._dirty.wait()
+            self._dirty.clear()
+            self._write_states()
+
+    def _write_states(self) -> None:
+        body = json.dumps({server.uuid: server.saved().model_dump(mode="json") for server in self.all()})
+        self._states.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._states.with_suffix(".new")
+        fresh.write_text(body, encoding="utf-8")
+        fresh.replace(self._states)
+
+    def _read_states(self) -> dict[str, SavedState]:
+        try:
+            return {uuid: SavedState.model_validate(value) for uuid, value in json.loads(self._states.read_text(encoding="utf-8")).items()}
+        except (OSError, ValueError, AttributeError):
+            return {}

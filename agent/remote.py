@@ -1,0 +1,153 @@
+"""The agent's client of the control plane's /api/remote, by Wings' rules: bearer `id.token`, retries with back-off, redirects never followed.
+
+Raises NodeUnreachable's kin only as ControlPlaneAway and NotFound; the settings last received are kept on disk, so that servers can be
+run while the control plane is away.
+"""
+
+import json
+import logging
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from pydantic import ValidationError
+
+from core.clock import Clock
+from core.config import RemoteSection
+from core.errors import AerieError, NotConfigured, NotFound
+from core.log import hide
+from core.protocol.remote import ACCEPT, InstallReport, InstallScript, RemoteError, ServerEntry, ServerPage
+from core.protocol.settings import ServerConfiguration
+
+log = logging.getLogger(__name__)
+
+VERSION = "0.1.0"
+FIRST_WAIT, FACTOR, LONGEST_WAIT = 0.5, 1.5, 12.0
+"""Seconds between tries (Wings)."""
+
+
+class ControlPlaneAway(AerieError):
+    """The control plane could not be asked."""
+
+    code = "control_plane_away"
+    status = 503
+
+
+class Remote:
+    """Typed calls of /api/remote."""
+
+    def __init__(self, settings: RemoteSection, clock: Clock, session: aiohttp.ClientSession, cache: Path) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._session = session
+        self._cache = cache
+
+    async def servers(self) -> list[ServerEntry]:
+        """Every server of this node. Entries that cannot be read are skipped, with a line in the log."""
+        entries: list[ServerEntry] = []
+        page, last = 1, 1
+        while page <= last:
+            query = {"page": str(page), "per_page": str(self._settings.boot_servers_per_page)}
+            body = await self._ask("GET", "/servers", query=query)
+            for raw in body.get("data") or ():
+                try:
+                    entries.append(ServerEntry.model_validate(raw))
+                except ValidationError as error:
+                    log.warning("a server of the control plane's list cannot be read: %s", error.errors()[0]["msg"])
+            last = ServerPage.model_validate({"meta": body["meta"]}).meta.last_page
+            page += 1
+        self._keep({entry.uuid: entry for entry in entries})
+        return entries
+
+    async def server(self, uuid: str) -> ServerConfiguration:
+        """One server's settings, fresh. Raises NotFound when the control plane does not know it."""
+        return ServerConfiguration.model_validate(await self._ask("GET", f"/servers/{uuid}"))
+
+    async def install_script(self, uuid: str) -> InstallScript:
+        return InstallScript.model_validate(await self._ask("GET", f"/servers/{uuid}/install"))
+
+    async def report_install(self, uuid: str, report: InstallReport) -> None:
+        await self._ask("POST", f"/servers/{uuid}/install", report.model_dump())
+
+    async def reset(self) -> None:
+        await self._ask("POST", "/servers/reset")
+
+    def remembered(self) -> dict[str, ServerConfiguration]:
+        """Settings as last received, for when the control plane is away."""
+        try:
+            kept = json.loads(self._cache.read_text(encoding="utf-8"))
+            return {uuid: ServerConfiguration.model_validate(value) for uuid, value in kept.items()}
+        except (OSError, ValueError):
+            return {}
+
+    def _keep(self, entries: dict[str, ServerEntry]) -> None:
+        self._cache.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._cache.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(json.dumps({uuid: entry.model_dump(mode="json") for uuid, entry in entries.items()}), encoding="utf-8")
+        fresh.replace(self._cache)
+
+    async def _ask(self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None) -> Any:
+        """One call, tried again for up to `timeout` seconds after network errors and 5xx."""
+        end, wait = self._clock.monotonic() + self._settings.timeout, FIRST_WAIT
+        while True:
+            try:
+                return await self._once(method, path, body, query)
+            except ControlPlaneAway as error:
+                pause = wait * random.uniform(0.5, 1.5)  # noqa: S311
+                if self._clock.monotonic() + pause > end:
+                    raise
+                log.debug("%s %s: %s, trying again", method, path, error.message)
+                await self._clock.sleep(pause)
+                wait = min(wait * FACTOR, LONGEST_WAIT)
+
+    async def _once(self, method: str, path: str, body: Any, query: dict[str, str] | None) -> Any:
+        url = f"{self._settings.url}/api/remote{path}"
+        try:
+            limit = aiohttp.ClientTimeout(total=min(10.0, self._settings.timeout))
+            async with self._session.request(method, url, json=body, params=query, timeout=limit, allow_redirects=False) as answer:
+                text = await answer.text()
+                if 200 <= answer.status < 300:
+                    return json.loads(text) if text else None
+                self._raise(answer.status, text, path)
+        except (aiohttp.ClientError, OSError, TimeoutError, json.JSONDecodeError) as error:
+            raise ControlPlaneAway(
+                f"The control plane at {self._settings.url} does not answer properly.", hint="Check that the bot runs and [remote] url."
+            ) from error
+
+    def _raise(self, status: int, text: str, path: str) -> None:
+        try:
+            detail = RemoteError.model_validate_json(text).errors[0].detail
+        except (ValidationError, IndexError):
+            detail = ""
+        if status >= 500:
+            raise ControlPlaneAway(f"The control plane failed ({status}).", hint="Look at the bot's log.")
+        if status == 404:
+            raise NotFound(detail or "The control plane does not know this server.")
+        if status in (401, 403):
+            raise NotConfigured(
+                "The control plane refuses this node's token.", hint="Copy [remote] token_id and token from the control plane."
+            )
+        if 300 <= status < 400:
+            raise NotConfigured("The control plane answers with a redirect.", hint="Write its final address as [remote] url.")
+        raise AerieError(f"The control plane refused {path} ({status}). {detail}")
+
+
+@asynccontextmanager
+async def connected(settings: RemoteSection, clock: Clock, cache: Path) -> AsyncIterator[Remote]:
+    """A client for as long as the agent runs. Raises NotConfigured."""
+    secret = settings.token.get_secret_value()
+    if not settings.url or not settings.token_id or not secret:
+        raise NotConfigured("The agent does not know its control plane.", hint="Set [remote] url, token_id and token in its settings file.")
+    hide(secret)
+    headers = {
+        "Authorization": f"Bearer {settings.token_id}.{secret}",
+        "Accept": ACCEPT,
+        "Content-Type": "application/json",
+        "User-Agent": f"Aerie Agent/v{VERSION} (id:{settings.token_id})",
+    }
+    async with aiohttp.ClientSession(headers=headers) as session:
+        yield Remote(settings, clock, session, cache)
