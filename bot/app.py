@@ -71,8 +71,10 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         seal = open_seal(config.security.key.get_secret_value(), database_url)
         services = build(database, backplane, pool, clock, seal, origin=config.endpoint.public_url.rstrip("/"))
 
-        tasks = await stack.enter_async_context(Supervisor("bot", clock))
+        tasks = Supervisor("bot", clock)
         client = AerieClient(services, tasks, clock, errors.tell, test_guild=config.discord.test_guild)
+        stack.push_async_callback(client.close)
+        await stack.enter_async_context(tasks)
         link = DiscordLink(client, token, clock)
         port = await _serve(stack, config, make_app(services, BotState(lambda: link.ready, tasks.health.values)))
         services.nodes.origin = services.nodes.origin or f"http://{config.endpoint.host}:{port}"

@@ -69,6 +69,11 @@ class AerieClient(discord.Client):
         self.add_dynamic_items(*self.dynamic_items)
         await self.sync()
 
+    async def wait_until_ready(self) -> None:
+        """discord.py's own raises before the first sign-in, and a sign-in after a failed one leaves its waiters behind."""
+        while not self.is_ready():
+            await self.clock.sleep(0.2)
+
     async def sync(self) -> bool:
         """Send the command tree when it differs from what was last sent, or when Discord no longer has it. Answers whether it was sent."""
         scope = str(self.test_guild.id) if self.test_guild else "global"

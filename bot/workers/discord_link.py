@@ -49,6 +49,7 @@ class DiscordLink:
             self._state = "connecting"
             if self._client.is_closed():
                 self._client.clear()
+                self._client.http.connector = discord.utils.MISSING  # closed with the session, and clear() keeps it
             try:
                 await self._client.start(self._token)
                 self.reason = "the connection was closed"
