@@ -121,10 +121,6 @@ class SystemSection(Section):
     """Folder of the agent's own files, such as the remembered states of its servers."""
     data: Path = Path("/var/lib/aerie/volumes")
     """Folder of the game servers' files, one folder per server."""
-    log_directory: Path = Path("/var/log/aerie")
-    """Folder of the agent's logs."""
-    tmp_directory: Path = Path("/tmp/aerie")  # noqa: S108
-    """Folder of what is needed for a moment only."""
     uid: int = 988
     """User that game processes run as and that owns their files."""
     gid: int = 988

@@ -52,8 +52,6 @@ def agent_program(stage: Stage) -> Program:
             "system": {
                 "root_directory": str(data),
                 "data": str(data / "volumes"),
-                "log_directory": str(stage.folder.root / "logs"),
-                "tmp_directory": str(data / "tmp"),
                 "uid": GAME_USER,
                 "gid": GAME_USER,
             },
@@ -62,7 +60,7 @@ def agent_program(stage: Stage) -> Program:
     )
 
     async def ready() -> bool:
-        return await answers(HOST, port, "/api/system", {"Authorization": f"Bearer {secrets['token']}"}) == 200
+        return await answers(HOST, port, "/api/servers", {"Authorization": f"Bearer {secrets['token']}"}) == 200
 
     return Program("agent", aerie("agent", "--config", str(path)), ready)
 
