@@ -176,7 +176,9 @@ class _Tour:
 
     async def _live(self, channel: str, words: str) -> Message:
         said = _says(self.ada, words)
-        return await self.ada.wait_for(lambda m: m["author"].get("bot", False) and said(m), SEEN_SECONDS, channel=channel)
+        return await self.ada.wait_for(
+            lambda m: m["author"].get("bot", False) and not m.get("ephemeral_for") and said(m), SEEN_SECONDS, channel=channel
+        )
 
     def _line(self, message: Message, words: str) -> str:
         return next(line for line in reversed(self.ada.text_of(message).splitlines()) if words in line)
