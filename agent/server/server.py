@@ -411,7 +411,6 @@ class Server:
             self.folder.mkdir(parents=True, exist_ok=True)
             if system.check_permissions_on_boot and os.geteuid() == 0:
                 _own(self.folder, system.uid, system.gid)
-
             return usage(self.folder) if limit else 0
 
         limit = self.configuration.settings.build.disk_space * 1024 * 1024
