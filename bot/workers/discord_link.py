@@ -51,7 +51,8 @@ class DiscordLink:
                 self._client.clear()
                 self._client.http.connector = discord.utils.MISSING  # closed with the session, and clear() keeps it
             try:
-                await self._client.start(self._token)
+                async with self._client:  # sets up its loop anew, and closes it
+                    await self._client.start(self._token)
                 self.reason = "the connection was closed"
             except discord.LoginFailure:
                 self._refused(WRONG)
@@ -66,8 +67,6 @@ class DiscordLink:
                 return
             except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
                 self.reason = f"Discord cannot be reached: {str(error) or type(error).__name__}"
-            finally:
-                await self._client.close()
             if self._clock.monotonic() - began > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             self._state = "waiting"
