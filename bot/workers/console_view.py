@@ -342,7 +342,7 @@ class LiveView:
 
 def _packed(parts: list[str]) -> tuple[bytes, bool]:
     """The file's bytes, packed when it is big; when even that is too big, its end is kept. Runs in a thread."""
-    data = b"".join(part.encode("utf-8", "replace") for part in parts)
+    data = b"".join("".join(parts[at : at + 500]).encode("utf-8", "replace") for at in range(0, len(parts), 500))
     if len(data) <= GZIP_ABOVE:
         return data, False
     while len(packed := gzip.compress(data, 4)) > FILE_BYTES:
