@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 
 from agent.remote import ControlPlaneAway, Remote
 from agent.runtime.runtime import Runtime
@@ -56,7 +57,7 @@ class ServerManager:
         """Learn the servers and find out how each stands. Goes on with what is remembered while the control plane is away."""
         saved = self._read_states()
         try:
-            configurations = {entry.uuid: ServerConfiguration.model_validate(entry.model_dump()) for entry in await self._remote.servers()}
+            configurations: Mapping[str, ServerConfiguration] = {entry.uuid: entry for entry in await self._remote.servers()}
         except (ControlPlaneAway, NotConfigured) as error:
             log.error("%s Going on with the servers known from before.", error)
             configurations = self._remote.remembered()
@@ -83,7 +84,7 @@ class ServerManager:
                 await self._servers[uuid].sync(known[uuid])
             return
 
-    async def _adopt(self, configurations: "dict[str, ServerConfiguration] | dict[str, object]", saved: dict[str, SavedState]) -> None:
+    async def _adopt(self, configurations: Mapping[str, ServerConfiguration], saved: dict[str, SavedState]) -> None:
         gate = asyncio.Semaphore(RESTORE_AT_ONCE)
 
         async def restore(server: Server) -> None:
@@ -94,7 +95,7 @@ class ServerManager:
                     log.error("server %s could not be restored: %s", server.uuid, error)
                     server.notice(f"It could not be restored: {error}")
 
-        made = [self._made(configuration) for configuration in configurations.values()]  # type: ignore[arg-type]
+        made = [self._made(configuration) for configuration in configurations.values()]
         await asyncio.gather(*(restore(server) for server in made))
 
     def _made(self, configuration: ServerConfiguration) -> Server:
@@ -116,7 +117,7 @@ class ServerManager:
         self._tasks.spawn("install", self._install(self.get(uuid), start=False, reinstall=reinstall))
 
     async def _install(self, server: Server, *, start: bool, reinstall: bool) -> None:
-        """Make the folder and report. An egg with a script cannot be installed by this agent yet: that is reported as a failure, and said."""
+        """Make the folder and report. An egg with a script is reported as failed: this agent cannot run install scripts yet."""
         successful = True
         try:
             server.configuration = await self._remote.server(server.uuid)

@@ -1,6 +1,6 @@
-"""The agent's client of the control plane's /api/remote, by Wings' rules: bearer `id.token`, retries with back-off, redirects never followed.
+"""The agent's client of the control plane's /api/remote, by Wings' rules: retries with back-off, redirects never followed.
 
-Raises NodeUnreachable's kin only as ControlPlaneAway and NotFound; the settings last received are kept on disk, so that servers can be
+Raises ControlPlaneAway, NotFound and NotConfigured; the settings last received are kept on disk, so that servers can be
 run while the control plane is away.
 """
 

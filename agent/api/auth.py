@@ -1,8 +1,7 @@
 """The control plane's bearer on every route but the WebSocket, which has tokens of its own. Statuses are Wings'."""
 
-from collections.abc import Awaitable, Callable
-
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from agent.api.errors import Handler, answer
 from core import tokens
@@ -10,7 +9,7 @@ from core import tokens
 OPEN_SUFFIX = "/ws"
 
 
-def bearer(secret: str) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def bearer(secret: str) -> Middleware:
     """A middleware that lets in whoever holds the node's secret: 401 without a proper header, 403 with a wrong token."""
 
     @web.middleware

@@ -10,8 +10,8 @@ from core.config import AgentConfig
 from core.supervise import Supervisor
 
 MANAGER = web.AppKey("manager", ServerManager)
-RUNTIME = web.AppKey("runtime", Runtime)  # type: ignore[type-abstract]
+RUNTIME = web.AppKey("runtime", Runtime)
 REMOTE = web.AppKey("remote", Remote)
 CONFIG = web.AppKey("config", AgentConfig)
-CLOCK = web.AppKey("clock", Clock)  # type: ignore[type-abstract]
+CLOCK = web.AppKey("clock", Clock)
 TASKS = web.AppKey("tasks", Supervisor)

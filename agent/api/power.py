@@ -1,4 +1,4 @@
-"""`/power` and `/commands`: what is asked of a server's process. A signal is accepted or refused now; how it goes on is told on the socket."""
+"""`/power` and `/commands`: what is asked of a server's process. A signal is accepted or refused now; the socket tells how it goes on."""
 
 from aiohttp import web
 

@@ -70,7 +70,7 @@ _GATES = {
 
 
 async def connect(request: web.Request) -> web.StreamResponse:
-    """`GET /api/servers/{server}/ws`. The Origin must be the control plane's address (Wings), since browsers send cookies-free sockets too."""
+    """`GET /api/servers/{server}/ws`. The Origin must be the control plane's address, or one of `allowed_origins` (Wings)."""
     server = named(request)
     config = request.app[CONFIG]
     allowed = (config.remote.url, *config.allowed_origins)
