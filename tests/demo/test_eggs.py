@@ -28,7 +28,7 @@ def test_player_patterns_match_what_the_servers_printed(game: str) -> None:
     for kind, line in zip(("join", "leave"), LINES[game], strict=True):
         found = re.search(players[kind], line)
         assert found is not None
-        assert found["player"] == "Ada"
+        assert found["name"] == "Ada"
 
 
 @pytest.mark.parametrize("game", LINES)
