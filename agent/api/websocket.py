@@ -247,9 +247,9 @@ class Socket:
                     continue
                 match event:
                     case StateChange():
-                        await self._send(Outbound.STATUS, event.state.value)
-                        if self._batched:
+                        if self._batched:  # first, so that the reason is known before the bare word comes
                             await self._send(Outbound.AERIE_STATE, event.model_dump_json())
+                        await self._send(Outbound.STATUS, event.state.value)
                     case PowerProgress():
                         if self._batched:
                             await self._send(Outbound.AERIE_POWER, event.model_dump_json())

@@ -1,0 +1,66 @@
+"""An agent starts whatever mood its control plane is in, and says what is wrong with its settings."""
+
+import json
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from agent.app import running
+from core.errors import NotConfigured
+from core.tokens import new_node_token
+from tests.agent.api.conftest import config, settings
+from tests.fakes.panel import standing
+
+
+async def test_it_learns_its_servers_page_by_page_and_skips_what_it_cannot_read(tmp_path: Path) -> None:
+    async with standing(new_node_token()) as panel:
+        panel.broken_entry = True
+        for _ in range(7):
+            uuid = str(uuid4())
+            panel.servers[uuid] = settings(uuid)
+        wanted = config(panel, tmp_path)
+        paged = wanted.model_copy(update={"remote": wanted.remote.model_copy(update={"boot_servers_per_page": 3})})
+        async with running(paged) as agent:
+            assert {server.uuid for server in agent.manager.all()} == set(panel.servers)
+        assert panel.resets == 1
+
+
+async def test_it_starts_from_memory_while_the_control_plane_is_away(tmp_path: Path) -> None:
+    async with standing(new_node_token()) as panel:
+        uuid = str(uuid4())
+        panel.servers[uuid] = settings(uuid)
+        async with running(config(panel, tmp_path)):
+            pass
+        panel.status = 500
+        async with running(config(panel, tmp_path)) as agent:
+            assert [server.uuid for server in agent.manager.all()] == [uuid]
+    assert (tmp_path / "servers.json").stat().st_mode & 0o077 == 0
+
+
+async def test_a_refused_token_is_told_and_not_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with standing(new_node_token()) as panel:
+        panel.status = 403
+        async with running(config(panel, tmp_path)):
+            assert panel.requests.count("GET /api/remote/servers") == 1
+    assert "refuses this node's token" in caplog.text
+
+
+async def test_spoilt_notes_on_disk_do_not_stop_it(tmp_path: Path) -> None:
+    for name, text in (("states.json", "{"), ("servers.json", json.dumps([1]))):
+        (tmp_path / name).write_text(text)
+    async with standing(new_node_token()) as panel, running(config(panel, tmp_path)) as agent:
+        assert agent.manager.all() == []
+
+
+async def test_a_port_in_use_and_missing_settings_are_one_sentence(tmp_path: Path) -> None:
+    async with standing(new_node_token()) as panel:
+        wanted = config(panel, tmp_path)
+        taken = wanted.model_copy(update={"api": wanted.api.model_copy(update={"port": int(panel.url.rsplit(":", 1)[1])})})
+        with pytest.raises(NotConfigured, match="cannot listen on"):
+            async with running(taken):
+                pass
+        nameless = wanted.model_copy(update={"remote": wanted.remote.model_copy(update={"url": ""})})
+        with pytest.raises(NotConfigured, match="does not know its control plane"):
+            async with running(nameless):
+                pass

@@ -1,0 +1,95 @@
+"""A control plane on the wire, as an agent sees it: `/api/remote` over real HTTP. Steerable: slow, dead, rude, forgetful."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from core.protocol.remote import InstallReport
+from core.protocol.settings import ServerConfiguration
+from core.tokens import NodeToken
+
+
+@dataclass
+class Panel:
+    """Its servers, what it was told, and its mood."""
+
+    token: NodeToken
+    url: str = ""
+    servers: dict[str, ServerConfiguration] = field(default_factory=dict)
+    scripts: dict[str, str] = field(default_factory=dict)
+    installs: dict[str, InstallReport] = field(default_factory=dict)
+    resets: int = 0
+    status: int = 0
+    """Answer everything with this status, when set."""
+    delay: float = 0.0
+    broken_entry: bool = False
+    requests: list[str] = field(default_factory=list)
+
+    def body(self, uuid: str) -> dict[str, Any]:
+        return self.servers[uuid].model_dump(mode="json")
+
+
+@asynccontextmanager
+async def standing(token: NodeToken) -> AsyncIterator[Panel]:
+    """A panel on a free loopback port."""
+    panel = Panel(token)
+
+    @web.middleware
+    async def door(request: web.Request, handler: Any) -> web.StreamResponse:
+        panel.requests.append(f"{request.method} {request.path}")
+        await asyncio.sleep(panel.delay)
+        if panel.status:
+            return web.json_response({"errors": [{"code": "x", "status": str(panel.status), "detail": "as you wish"}]}, status=panel.status)
+        if request.headers.get("Authorization") != f"Bearer {token.id}.{token.secret}":
+            return web.json_response({"errors": [{"code": "x", "status": "403", "detail": "no"}]}, status=403)
+        if (uuid := request.match_info.get("uuid")) and uuid not in panel.servers:
+            return web.json_response({"errors": [{"code": "NotFoundHttpException", "status": "404", "detail": "gone"}]}, status=404)
+        return await handler(request)  # type: ignore[no-any-return]
+
+    async def index(request: web.Request) -> web.Response:
+        per, page = int(request.query["per_page"]), max(1, int(request.query["page"]))
+        data: list[Any] = [{"uuid": uuid, **panel.body(uuid)} for uuid in panel.servers]
+        if panel.broken_entry:
+            data.insert(0, {"uuid": "broken", "settings": "nonsense"})
+        last = max(1, -(-len(data) // per))
+        meta = {"current_page": page, "from": 1, "last_page": last, "path": "", "per_page": per, "to": 1, "total": len(data)}
+        return web.json_response({"data": data[(page - 1) * per : page * per], "links": {}, "meta": meta})
+
+    async def show(request: web.Request) -> web.Response:
+        return web.json_response(panel.body(request.match_info["uuid"]))
+
+    async def script(request: web.Request) -> web.Response:
+        text = panel.scripts.get(request.match_info["uuid"], "")
+        return web.json_response({"container_image": "", "entrypoint": "bash", "script": text})
+
+    async def installed(request: web.Request) -> web.Response:
+        panel.installs[request.match_info["uuid"]] = InstallReport.model_validate_json(await request.read())
+        return web.Response(status=204)
+
+    async def reset(request: web.Request) -> web.Response:
+        panel.resets += 1
+        return web.Response(status=204)
+
+    app = web.Application(middlewares=[door])
+    app.add_routes(
+        [
+            web.get("/api/remote/servers", index),
+            web.post("/api/remote/servers/reset", reset),
+            web.get("/api/remote/servers/{uuid}", show),
+            web.get("/api/remote/servers/{uuid}/install", script),
+            web.post("/api/remote/servers/{uuid}/install", installed),
+        ]
+    )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    panel.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield panel
+    finally:
+        await runner.cleanup()
