@@ -13,14 +13,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import aiohttp
 import discord
 
 from bot.ui import ansi
 from bot.ui.ansi import Level
 from bot.ui.buttons import Act, ServerButton
 from bot.ui.text import CONTENT, clip, plain
-from bot.workers.transcript import LogFile, Shot, Transcript
+from bot.workers.transcript import SHOWN, LogFile, Shot, Transcript
 from bot.workers.writes import Priority, Writes, slowed_down
+from core.actor import Actor
 from core.clock import Clock, unix
 from core.errors import AerieError, LimitReached
 from core.fanout import Listener
@@ -89,6 +91,7 @@ class LiveView:
         self.gone = False
         self.message_ids: list[int] = [row.message_id] if row.message_id else []
         """Messages of this console, the newest last: replies to any of them are commands."""
+        self._client = client
         self._channel = client.get_partial_messageable(row.channel_id, guild_id=row.guild_id)
         self._services = services
         self._consoles = consoles
@@ -102,6 +105,8 @@ class LiveView:
         self._adopted = row.message_id is not None
         self._content = ""
         self._last_shot: Shot | None = None
+        self._lines: list[str] = []
+        self._remembered = asyncio.Event()
         self._last_line = clock.now()
         self._changed = asyncio.Event()
         self._written_at = float("-inf")
@@ -139,6 +144,8 @@ class LiveView:
 
     async def _read(self) -> None:
         with self._consoles.console(self.server.uuid) as listener:
+            if not self._remembered.is_set():
+                await self._remember()
             while batches := await listener.drain(50):
                 for batch in batches:
                     if self.transcript.take(batch, self._clock.monotonic()) or batch.dropped:
@@ -146,13 +153,36 @@ class LiveView:
                         self._changed.set()
                     await asyncio.sleep(0)  # a flood must not hold up interactions
 
+    async def _remember(self) -> None:
+        """Show what was written before we listened, if the node can tell."""
+        try:
+            lines = await self._services.console.tail(Actor.system("live console"), self.server.uuid, SHOWN)
+        except AerieError as error:
+            log.info("the last lines of %s are not known: %s", self.server.name, error)
+        else:
+            self.transcript.prime(lines)
+        finally:
+            self._remembered.set()
+            self._changed.set()
+
     async def _show(self) -> None:
+        try:
+            async with asyncio.timeout(3):
+                await self._remembered.wait()
+        except TimeoutError:
+            pass
         while not self.broken:
             try:
-                await self._step()
+                if self._client.is_ready() and not self._client.is_closed():
+                    await self._step()
             except (discord.HTTPException, discord.RateLimited) as error:
                 await self._failed(error)
-            except (OSError, TimeoutError, AerieError) as error:  # Discord or the database cannot be reached; the next step tries again
+            except (
+                OSError,
+                aiohttp.ClientError,
+                TimeoutError,
+                AerieError,
+            ) as error:  # out of reach: the next step tries again
                 log.info("the console of %s cannot be shown just now: %s", self.server.name, error)
             await self._wait()
 
@@ -174,8 +204,10 @@ class LiveView:
         if self._pace.stop_after and not self._stopped and now - self._action_at > self._pace.stop_after:
             self._stopped = True
             await self._edit(self._compose(self._lines_shown(), None, "stopped, nobody used it; reply here to go on"))
-        if not self._stopped:
-            await self._refresh()
+        if self._stopped:
+            self.transcript.give_up()
+            return
+        await self._refresh()
         soon = (
             self.transcript.crowded and self._file_at is not None and now > self._file_at - self._pace.file_every + self._pace.file_soonest
         )
@@ -185,7 +217,7 @@ class LiveView:
 
     def _lines_shown(self) -> list[str]:
         """What the message shows now."""
-        return self._last_shot.lines if self._last_shot is not None else []
+        return self._lines
 
     async def _refresh(self) -> None:
         """Bring the live message up to date, if what it shows changed."""
@@ -203,6 +235,7 @@ class LiveView:
         finally:
             if took:
                 self.transcript.taken(shot)
+                self._lines = shot.lines
                 if shot.new or self._last_shot is None:
                     self._last_shot = shot
             else:

@@ -149,6 +149,14 @@ class Transcript:
         self._spill(2 * len(lines) + _SPILL)
         return len(lines)
 
+    def prime(self, lines: list[str]) -> None:
+        """Lines from before we listened, to be seen above the first new ones. They have no number and are not counted."""
+        for line in lines[-SHOWN:]:
+            line = ansi.last_state(line)
+            self._entries.append(_Entry(0, 0, line, fresh=0, seen=True, filed=True))
+            self._text += len(line) + 1
+        self._sealed = True
+
     def _take_line(self, seq: int, line: str) -> None:
         if "\r" in line or len(line) > ansi.LONGEST_KEPT:
             line = ansi.last_state(line)
@@ -218,7 +226,7 @@ class Transcript:
             entry.fresh = 0
         lines.reverse()
         visible.reverse()
-        first = visible[0][0].first if visible else self._expected or 1
+        first = next((entry.first for entry, _ in visible if entry.first), self._expected or 1)
         self._fresh_characters = 0 if not self.flood else self._fresh_characters
         new = self.counts.produced - self._produced_at_shot
         told = sum(fresh for _, fresh in visible)

@@ -65,6 +65,11 @@ class GameConsole:
 
     typed: list[tuple[str, str]] = field(default_factory=list)
 
+    past: list[str] = field(default_factory=list)
+
+    async def tail(self, actor: Actor, ref: str, lines: int) -> list[str]:
+        return self.past[-lines:]
+
     async def send(self, actor: Actor, ref: str, line: str) -> None:
         if actor.name == "Kim":
             raise MissingPermission("control.console", "send commands to the console of Luanti", grantors="<@1>")
@@ -124,12 +129,14 @@ def row_for(box: Sandbox, message_id: int | None = None) -> Row:
 
 
 @asynccontextmanager
-async def bot(box: Sandbox, script: Script, rows: Guilds, pace: Pace = QUICK, **settings: Any) -> AsyncIterator[Stage]:
+async def bot(
+    box: Sandbox, script: Script, rows: Guilds, pace: Pace = QUICK, past: tuple[str, ...] = (), **settings: Any
+) -> AsyncIterator[Stage]:
     """The bot's client and bridge on a running sandbox."""
     base, gateway = discord.http.Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY
     discord.http.Route.BASE = box.api_url
     DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(box.gateway_url)
-    clock, console, live = SystemClock(), GameConsole(), {UUID: Live(state=ServerState.RUNNING)}
+    clock, console, live = SystemClock(), GameConsole(past=list(past)), {UUID: Live(state=ServerState.RUNNING)}
     services = cast(Services, SimpleNamespace(guilds=rows, console=console, live=SimpleNamespace(of=live.__getitem__)))
     try:
         async with Supervisor("test", clock) as tasks, Person.connect(box.url, "Ada") as ada:
@@ -151,12 +158,12 @@ async def bot(box: Sandbox, script: Script, rows: Guilds, pace: Pace = QUICK, **
 
 
 @asynccontextmanager
-async def stage(pace: Pace = QUICK, **settings: Any) -> AsyncIterator[Stage]:
+async def stage(pace: Pace = QUICK, past: tuple[str, ...] = (), **settings: Any) -> AsyncIterator[Stage]:
     """One console attached to #console. Nothing the bot sends may break Discord's schema or earn a 429."""
     checker = Checker()
     async with running(SandboxConfig(observers=[checker])) as box:
         rows = Guilds({1: row_for(box)})
-        async with bot(box, Script(), rows, pace, **settings) as made:
+        async with bot(box, Script(), rows, pace, past, **settings) as made:
             yield made
         assert box.rate_limit_hits == 0
     assert not checker.complaints

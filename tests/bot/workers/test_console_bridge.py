@@ -139,11 +139,46 @@ async def test_a_restarted_bot_edits_the_message_it_finds() -> None:
         async with bot(box, script, rows) as scene:
             script.write("before")
             first = await scene.shows("before")
-        async with bot(box, script, rows) as scene:
+        async with bot(box, script, rows, past=("before",)) as scene:
             script.write("afterwards")
             again = await scene.shows("afterwards")
             assert again["id"] == first["id"]
+            assert "before\nafterwards" in again["content"] and "· #2–#2 ·" in again["content"]
+            assert scene.bridge.counts == Counts(produced=1, shown=1)
         assert box.rate_limit_hits == 0
+
+
+async def test_the_last_lines_are_there_from_the_first_moment() -> None:
+    async with stage(past=("[WARN] old one", "old two")) as scene:
+        message = await scene.shows("old two")
+        assert "\x1b[33m[WARN] old one\x1b[0m\nold two" in message["content"]
+        assert len(scene.messages()) == 1 and sum(request.method == "PATCH" for request in scene.box.requests) == 0
+
+
+async def test_a_lost_gateway_does_not_lose_the_console() -> None:
+    async with stage() as scene:
+        scene.script.write("one")
+        first = await scene.shows("one")
+        scene.box.drop_gateway(resumable=False)
+        scene.script.write("two")
+        assert (await scene.shows("two", timeout=15))["id"] == first["id"]
+
+
+async def test_two_consoles_in_one_channel_ask_which_one_a_mention_means() -> None:
+    async with stage() as scene:
+        other = row_for(scene.box)
+        other.id, other.server.name = 2, "Freeciv"
+        scene.guilds.rows[2] = other
+        await scene.bridge.attach(other)
+        second = await scene.shows("Freeciv")
+        assert scene.client.user is not None
+        await scene.ada.say("console", f"<@{scene.client.user.id}> status")
+        await scene.shows("Reply to the message of the one you mean")
+        await scene.ada.say("console", "status", reply_to=second)
+        async with asyncio.timeout(5):
+            while not scene.console.typed:
+                await asyncio.sleep(0.05)
+        assert scene.console.typed == [("Ada", "status")]
 
 
 async def test_a_reply_is_typed_at_the_console_as_its_member() -> None:
