@@ -10,6 +10,7 @@ import errno
 import os
 import platform
 import pty
+import re
 import signal
 import tty
 from collections import deque
@@ -31,6 +32,9 @@ from core.supervise import Supervisor
 CHUNK = 64 * 1024
 HELD = 64
 """Chunks read ahead; then the game has to wait, as it does under Docker when nobody reads."""
+
+_PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+"""`{{SERVER_PORT}}` in a start-up line; an image's entrypoint makes it `${SERVER_PORT}`, here nobody else does."""
 
 
 @dataclass
@@ -131,7 +135,7 @@ class ProcessRuntime:
             process.child = await asyncio.create_subprocess_exec(
                 "/bin/sh",
                 "-c",
-                settings.invocation,
+                _PLACEHOLDER.sub(r"${\1}", settings.invocation),
                 cwd=process.folder,
                 env={"PATH": os.defpath + ":/usr/games:/usr/local/bin", "HOME": str(process.folder), "TERM": "xterm", **given},
                 stdin=theirs,

@@ -35,9 +35,12 @@ LOOK = 1.0  # s between two looks at the node while no event comes
 Edit = Callable[[str], Awaitable[None]]
 
 
-async def act(interaction: discord.Interaction[AerieClient], ref: str, signal: PowerSignal, *, private: bool = False) -> None:
+async def act(
+    interaction: discord.Interaction[AerieClient], ref: str, signal: PowerSignal, *, private: bool = False, confirmed: bool = False
+) -> None:
     """Send a signal and tell how it goes in the answer, seen by all or by the asker alone.
 
+    With `confirmed`, the pressed question is closed first and the answer is a new message.
     Raises AerieError before anything was answered; later failures are told in the answer.
     """
     client = interaction.client
@@ -52,8 +55,14 @@ async def act(interaction: discord.Interaction[AerieClient], ref: str, signal: P
         await asyncio.wait({sending}, timeout=FIRST_ANSWER)
         if sending.done() and isinstance(refusal := sending.result(), AerieError):
             raise refusal
-        await interaction.response.send_message(story.text, ephemeral=private)
-        telling = _tell(stack.pop_all(), story, events, sending, _Place(interaction, private), services, clock, began)
+        if confirmed:
+            await interaction.response.edit_message(content="Confirmed.", view=None)
+            answer = await interaction.followup.send(story.text, ephemeral=private, wait=True)
+            place = _Place(interaction, private, answer)
+        else:
+            await interaction.response.send_message(story.text, ephemeral=private)
+            place = _Place(interaction, private)
+        telling = _tell(stack.pop_all(), story, events, sending, place, services, clock, began)
         client.tasks.spawn(f"story of {signal} of {server.uuid[:8]}", telling)
 
 
@@ -68,16 +77,20 @@ async def _send(services: Services, actor: Actor, ref: str, signal: PowerSignal)
 class _Place:
     """Where the story is told: the interaction's own answer, and its channel once Discord no longer lets us edit that."""
 
-    def __init__(self, interaction: discord.Interaction[AerieClient], private: bool) -> None:
+    def __init__(self, interaction: discord.Interaction[AerieClient], private: bool, answer: discord.WebhookMessage | None = None) -> None:
         self._interaction = interaction
         self._private = private
+        self._answer = answer
         self.gone = False
 
     async def edit(self, words: str) -> None:
         if self.gone:
             return
         try:
-            await self._interaction.edit_original_response(content=words)
+            if self._answer is not None:
+                await self._answer.edit(content=words)
+            else:
+                await self._interaction.edit_original_response(content=words)
         except discord.RateLimited:
             log.info("an answer's edit waits: Discord asks us to slow down")
         except discord.HTTPException as error:

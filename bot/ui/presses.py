@@ -47,8 +47,7 @@ async def _kill(interaction: Interaction, sid: str) -> None:
     if asked is None or interaction.client.clock.now() - asked.created_at > CONFIRM_WITHIN:
         await interaction.response.edit_message(content="That question is too old. Ask again with `/server kill`.", view=None)
         return
-    await act(interaction, sid, PowerSignal.KILL)
-    await interaction.followup.edit_message(asked.id, content="Confirmed.", view=None)
+    await act(interaction, sid, PowerSignal.KILL, confirmed=True)
 
 
 async def _cancel(interaction: Interaction, sid: str) -> None:

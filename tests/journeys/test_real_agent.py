@@ -1,0 +1,104 @@
+"""The same stories with the real agent: its process runtime runs a real game, and only Docker is missing."""
+
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agent.app import Agent
+from agent.app import running as agent_running
+from bot.app import Bot
+from core.config import AgentConfig
+from core.models.server import Server
+from core.vocabulary import ServerState
+from sandbox.person import Person
+from tests.journeys.stage import EGG, SYSTEM, Stage, until
+from tests.journeys.test_power import says
+
+GAME = Path(__file__).resolve().parents[2] / "demo" / "game_server.py"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def egg() -> bytes:
+    """The demo's egg, for the small game that runs anywhere."""
+    body = json.loads(EGG.read_text(encoding="utf-8"))
+    body["name"] = "Guess"
+    body["startup"] = f"{sys.executable} {GAME} --name guess --port {{{{SERVER_PORT}}}}"
+    body["config"] = {"files": "{}", "startup": json.dumps({"done": "listening on"}), "logs": "{}", "stop": "quit"}
+    body["variables"] = []
+    return json.dumps(body).encode()
+
+
+@pytest.fixture
+async def agent(stage: Stage, bot: Bot, tmp_path: Path) -> AsyncIterator[Agent]:
+    """A node that the bot knows."""
+    port = free_port()
+    await bot.services.nodes.create("n1", f"http://127.0.0.1:{port}", stage.token)
+    root = tmp_path / "agent"
+    config = AgentConfig.model_validate(
+        {
+            "api": {"host": "127.0.0.1", "port": port},
+            "remote": {"url": f"http://127.0.0.1:{bot.port}", "token_id": stage.token.id, "token": stage.token.secret},
+            "system": {"root_directory": str(root), "data": str(root / "volumes")},
+            "docker": {"runtime": "process"},
+        }
+    )
+    async with agent_running(config) as app:
+        yield app
+
+
+@pytest.fixture
+async def game(stage: Stage, bot: Bot, agent: Agent) -> Server:
+    """A server of the guessing game."""
+    made = await bot.services.eggs.import_ptdl(egg())
+    node = await bot.services.nodes.by_name("n1")
+    guild = next(iter(stage.box.state.guilds.values()))
+    server = await bot.services.servers.create(
+        SYSTEM, name="guess", egg_id=made.id, node_id=node.id, ip="127.0.0.1", port=free_port(), guild_id=int(guild.id)
+    )
+    bot.streams.look()
+    await until(lambda: bot.services.live.of(server.uuid).state is not None, "the state of the game")
+    return server
+
+
+async def test_one_real_game_is_driven_from_discord(bot: Bot, game: Server, ada: Person, cleo: Person) -> None:
+    card = await ada.answer(await ada.run("server info", "status", server="guess"))
+    assert says(ada, "Offline")(card)
+    await ada.answer(await ada.run("server start", "general", server="guess"), says(ada, "is running"), timeout=20)
+    await ada.wait_for(lambda m: m["id"] == card["id"] and says(ada, "🟢 Running")(m), 12)
+
+    await ada.answer(await ada.run("console send", "general", server="guess", line="limit 7"), says(ada, "Sent"))
+    tail = await ada.answer(await ada.run("console tail", "general", server="guess"))
+    assert "listening on" in ada.text_of(tail)
+
+    await ada.answer(await ada.run("server restart", "general", server="guess"), says(ada, "running again"), timeout=30)
+    refused = await cleo.answer(await cleo.run("server stop", "general", server="guess"))
+    assert "control.stop" in cleo.text_of(refused)
+
+    await ada.answer(await ada.run("server stop", "general", server="guess"), says(ada, "offline"), timeout=30)
+    await ada.wait_for(lambda m: m["id"] == card["id"] and says(ada, "⚫ Offline")(m), 12)
+
+
+async def test_a_console_is_live_in_its_channel_and_takes_replies(bot: Bot, game: Server, ada: Person) -> None:
+    await ada.answer(await ada.run("console attach", "luanti-console", server="guess"), says(ada, "live"))
+    await ada.answer(await ada.run("server start", "general", server="guess"), says(ada, "is running"), timeout=20)
+    live = await ada.wait_for(says(ada, "listening on"), 15, channel="luanti-console")
+    await ada.say("luanti-console", "limit 7", reply_to=live)
+    await ada.wait_for(says(ada, "Numbers now go up to 7"), 15, channel="luanti-console")
+    await ada.answer(await ada.run("console detach", "luanti-console", server="guess"), says(ada, "no longer shown"))
+
+
+async def test_a_kill_overtakes_a_start(bot: Bot, game: Server, ada: Person) -> None:
+    await ada.run("server start", "general", server="guess")
+    question = await ada.answer(await ada.run("server kill", "general", server="guess"))
+    await ada.answer(await ada.press(question, "Kill guess"), says(ada, "killed"), timeout=20)
+    await until(lambda: bot.services.live.of(game.uuid).state is ServerState.OFFLINE, "the end")
