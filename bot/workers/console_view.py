@@ -308,11 +308,11 @@ class LiveView:
         if shot is None or (missing := shot.new - shot.told) <= 0:
             return ""
         told = f"\n-# shown {shot.told:,} of {shot.new:,}"
-        if self.transcript.flood:
+        if shot.flood:
             waits = missing - shot.lost
             return (
                 told
-                + (f" · {waits:,} lines come in a file" if waits > 0 else "")
+                + (f" · {waits:,} lines go into a file" if waits > 0 else "")
                 + (f" · {shot.lost:,} lines skipped" if shot.lost else "")
             )
         return f"{told} · {missing:,} lines skipped (#{shot.missing_from:,}–#{shot.missing_to:,})"
@@ -322,9 +322,9 @@ class LiveView:
         file = self.transcript.cut_file()
         if file is None:
             return
-        data, packed = await asyncio.to_thread(_packed, file.parts)
+        data, packed, missing = await asyncio.to_thread(_packed, file.parts)
         name = f"console-{_slug(self.server.name)}-{file.first}-{file.last}.log{'.gz' if packed else ''}"
-        content = self._summary(file)
+        content = self._summary(file, missing)
         nobody = discord.AllowedMentions.none()
         try:
             sent = await self._writes.create(
@@ -341,12 +341,13 @@ class LiveView:
         except LimitReached:
             self.transcript.not_posted(file)
             raise
-        self.transcript.posted(file)
+        self.transcript.posted(file, missing)
         self.message_ids = [*self.message_ids[:-1], sent.id, *self.message_ids[-1:]]
 
-    def _summary(self, file: LogFile) -> str:
+    def _summary(self, file: LogFile, missing: int) -> str:
         counted = " · ".join(f"{file.levels[level]:,} {level.value}" for level in Level if file.levels[level])
         head = f"**{plain(self.server.name, 60)}** · {file.lines:,} lines (#{file.first:,}–#{file.last:,}) · {counted}"
+        head += f"\n-# the first {missing:,} lines did not fit into the file" if missing else ""
         shown: list[str] = []
         room = CONTENT - len(head) - 40
         for line in reversed(file.problems):
@@ -373,14 +374,20 @@ class LiveView:
         await self._clock.sleep(30.0)
 
 
-def _packed(parts: list[str]) -> tuple[bytes, bool]:
-    """The file's bytes, packed when it is big; when even that is too big, its end is kept. Runs in a thread."""
-    data = b"".join("".join(parts[at : at + 500]).encode("utf-8", "replace") for at in range(0, len(parts), 500))
+def _packed(parts: list[str]) -> tuple[bytes, bool, int]:
+    """The file's bytes, packed when it is big, and how many parts at its beginning had to go. Runs in a thread."""
+    data, missing = _bytes(parts), 0
     if len(data) <= GZIP_ABOVE:
-        return data, False
-    while len(packed := gzip.compress(data, 4)) > FILE_BYTES:
-        data = data[len(data) // 3 :]
-    return packed, True
+        return data, False, 0
+    while len(packed := gzip.compress(data, 4)) > FILE_BYTES and missing < len(parts) - 1:
+        missing += max((len(parts) - missing) // 3, 1)
+        data = _bytes(parts[missing:])
+    return packed, True, missing
+
+
+def _bytes(parts: list[str]) -> bytes:
+    """In few steps: each one may keep the event loop from running."""
+    return b"".join("".join(parts[at : at + 500]).encode("utf-8", "replace") for at in range(0, len(parts), 500))
 
 
 def _slug(name: str) -> str:

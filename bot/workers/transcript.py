@@ -81,6 +81,8 @@ class Shot:
     missing_to: int
     """The range of the lines that are new and not visible here (with several gaps: from the first to the last)."""
     lost: int
+    flood: bool = False
+    """Whether what is not visible comes in a file."""
     visible: list[tuple[_Entry, int]] = field(default_factory=list)
 
 
@@ -232,7 +234,7 @@ class Transcript:
         told = sum(fresh for _, fresh in visible)
         newest = next((entry.last - fresh for entry, fresh in visible if fresh), self.last)
         missing_from = min(self._accounted_to + 1, newest)
-        shot = Shot(lines, first, self.last, new, told, missing_from, newest, self._lost_since_shot, visible)
+        shot = Shot(lines, first, self.last, new, told, missing_from, newest, self._lost_since_shot, self.flood, visible)
         self._in_flight = shot
         return shot
 
@@ -301,8 +303,11 @@ class Transcript:
         self._unposted = file
         return file
 
-    def posted(self, file: LogFile) -> None:
-        self.counts.attached += file.kept
+    def posted(self, file: LogFile, missing: int = 0) -> None:
+        """Discord has the file; `missing` of its lines did not fit into it."""
+        missing = min(missing, file.kept)
+        self.counts.attached += file.kept - missing
+        self.counts.skipped += missing
         self.counts.collapsed += file.repeats
         self._text -= file.size
         self._unposted = None

@@ -1,11 +1,13 @@
 """The book of one console: every line ends shown, attached, collapsed or skipped."""
 
+import gzip
 import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.ui.ansi import Level
+from bot.workers import console_view
 from bot.workers.transcript import Counts, Transcript
 from core.protocol.socket import ConsoleBatch
 
@@ -166,3 +168,23 @@ def test_no_order_of_things_loses_a_line(acts: list[str]) -> None:
     book.give_up()
     assert whole(book.counts)
     assert book.counts.produced == seq - 1 or "gap" in acts
+
+
+def test_what_did_not_fit_into_a_file_is_skipped() -> None:
+    book = Transcript()
+    book.take(batch(1, *(str(number) for number in range(100))), 0)
+    file = book.cut_file()
+    assert file is not None
+    book.posted(file, missing=30)
+    assert book.counts == Counts(produced=100, attached=70, skipped=30)
+
+
+def test_a_file_too_big_for_discord_is_packed_and_then_shortened() -> None:
+    dice = random.Random(3)
+    plain, packed, missing = console_view._packed(["words\n"] * 1000)
+    assert (plain, packed, missing) == (b"words\n" * 1000, False, 0)
+    data, packed, missing = console_view._packed(["the same line again\n"] * 500_000)
+    assert packed and not missing and gzip.decompress(data) == b"the same line again\n" * 500_000
+    parts = [dice.randbytes(50_000).hex() + "\n" for _ in range(240)]
+    data, packed, missing = console_view._packed(parts)
+    assert packed and missing and len(data) <= console_view.FILE_BYTES and gzip.decompress(data).decode() == "".join(parts[missing:])
