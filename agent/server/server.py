@@ -274,9 +274,9 @@ class Server:
         async def guarded(order: Order) -> str:
             try:
                 return await step(order)
-            finally:
-                if order.overtaken_by is None:
-                    self._recheck_soon()
+            except Exception:
+                self._recheck_soon()
+                raise
 
         return guarded
 

@@ -15,7 +15,7 @@ from core.protocol.settings import ServerConfiguration
 from core.protocol.socket import PowerProgress, StateChange
 from core.supervise import Supervisor
 from core.vocabulary import PowerPhase, PowerSignal, ServerState
-from tests.fakes.runtime import RudeRuntime, SlowRuntime
+from tests.fakes.runtime import DeadRuntime, RudeRuntime, SlowRuntime
 
 UUID = "11111111-2222-4333-8444-555555555555"
 OBEDIENT = 'echo loading; sleep 0.1; echo ready; while read line; do echo "got $line"; [ "$line" = end ] && exit 0; done'
@@ -142,7 +142,9 @@ async def test_kill_overtakes_a_stop(stage: Stage) -> None:
 
 
 async def test_the_same_signal_twice_is_one(stage: Stage) -> None:
-    assert stage.server.power(PowerSignal.START) == stage.server.power(PowerSignal.START)
+    first = stage.server.power(PowerSignal.START)
+    assert stage.server.power(PowerSignal.START) == first
+    await stage.end_of(first)
 
 
 async def test_a_senseless_signal_is_refused_at_once(stage: Stage) -> None:
@@ -203,3 +205,35 @@ async def test_a_kill_ends_a_start_that_still_pulls_its_image(tmp_path: Path, ta
         await stage.end_of(stage.server.power(PowerSignal.KILL))
     assert (await stage.end_of(start)).phase is PowerPhase.SUPERSEDED
     assert stage.server.state is ServerState.OFFLINE
+
+
+async def test_an_engine_that_dies_in_the_middle_leaves_no_state_stuck(tmp_path: Path, tasks: Supervisor) -> None:
+    config = agent_config(tmp_path)
+    runtime = DeadRuntime(config, SystemClock())
+    stage = Stage(config, runtime, tasks, configuration(DEAF))
+    await stage.end_of(stage.server.power(PowerSignal.START))
+    stop = stage.server.power(PowerSignal.STOP)
+    await stage.until(ServerState.STOPPING)
+    runtime.dead = True
+    end = await stage.end_of(stop)
+    assert (end.phase, end.code) == (PowerPhase.FAILED, "engine_unreachable")
+    runtime.dead = False
+    await stage.until(ServerState.RUNNING)
+    assert (await stage.end_of(stage.server.power(PowerSignal.KILL))).phase is PowerPhase.DONE
+    await runtime.close()
+
+
+async def test_a_crash_is_told_and_started_again(tmp_path: Path, tasks: Supervisor) -> None:
+    config = agent_config(tmp_path)
+    runtime = ProcessRuntime(config, SystemClock())
+    stage = Stage(config, runtime, tasks, configuration("echo ready; read line; exit 5", crash_detection_enabled=True))
+    await stage.end_of(stage.server.power(PowerSignal.START))
+    await stage.server.command("fall")
+    async with asyncio.timeout(5):
+        while not any("exit code 5" in line for line in stage.server.console.history(50)):
+            await asyncio.sleep(0.01)
+    await stage.until(ServerState.RUNNING)
+    assert stage.server.last_exit is not None
+    assert stage.server.last_exit.code == 5
+    await stage.end_of(stage.server.power(PowerSignal.KILL))
+    await runtime.close()
