@@ -26,18 +26,21 @@ class CgroupMeter:
         paths = _controllers((proc / str(pid) / "cgroup").read_text())
         mine = {name: path for name, path in paths.items() if container_id in path}
         try:
-            if "" in mine:
-                self._v2, folder = True, root / mine[""].lstrip("/")
-                self._open(
-                    cpu=folder / "cpu.stat", memory=folder / "memory.current", details=folder / "memory.stat", limit=folder / "memory.max"
-                )
-            elif "memory" in mine and "cpuacct" in mine:
+            if "memory" in mine and "cpuacct" in mine:  # asked first: a mixed machine names v2 as well, without controllers
                 self._v2, memory = False, root / "memory" / mine["memory"].lstrip("/")
                 self._open(
                     cpu=root / "cpuacct" / mine["cpuacct"].lstrip("/") / "cpuacct.usage",
                     memory=memory / "memory.usage_in_bytes",
                     details=memory / "memory.stat",
                     limit=memory / "memory.limit_in_bytes",
+                )
+            elif "" in mine:
+                self._v2, folder = True, root / mine[""].lstrip("/")
+                self._open(
+                    cpu=folder / "cpu.stat",
+                    memory=folder / "memory.current",
+                    details=folder / "memory.stat",
+                    limit=folder / "memory.max",
                 )
             else:
                 raise FileNotFoundError(f"process {pid} is in no cgroup of container {container_id}")
