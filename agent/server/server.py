@@ -182,6 +182,9 @@ class Server:
 
     async def sync(self, configuration: ServerConfiguration) -> None:
         """Take up new settings; a suspension stops a running server (killed after a minute)."""
+        patterns = configuration.settings.aerie_players
+        if patterns != self.configuration.settings.aerie_players:
+            self._players = Players(patterns)
         self.configuration = configuration
         self._detector = ReadyDetector(configuration.process_configuration.startup)
         if self.suspended and self.state is not ServerState.OFFLINE:
