@@ -269,7 +269,7 @@ class Server:
         self.events.publish(DaemonNotice(Outbound.DELETED, "null"))
         await self.close()
 
-    # Steps of the signals; each answers words for people
+    # Steps of the signals; each answers what a person should know beside the new state, mostly nothing
 
     def _guarded(self, step: Callable[[Order], Awaitable[str]]) -> Callable[[Order], Awaitable[str]]:
         """Whatever a step ends with, a state between two others does not outlive it."""
@@ -314,7 +314,6 @@ class Server:
         self._queue.progress(order, PowerPhase.STARTING)
         self._become(ServerState.STARTING, "A start was asked for.", order=order)
         try:
-            began = self._clock.monotonic()
             await self._sync_before_start()
             await self._prepare_folder()
             await self._runtime.ensure_image(self.configuration, self._pull_progress)
@@ -324,7 +323,7 @@ class Server:
         except AerieError as error:
             await self._abandon(str(error), error.code, order)
             raise
-        return await self._await_ready(began)
+        return await self._await_ready()
 
     async def _attach_fresh(self) -> None:
         attachment = await self._runtime.attach(self.uuid)
@@ -335,12 +334,12 @@ class Server:
         self.console.tail.clear()
         self._hold(attachment)
 
-    async def _await_ready(self, began: float) -> str:
+    async def _await_ready(self) -> str:
         limit = self._config.power.ready_timeout
         if not self._detector.knows:
             self._become(ServerState.RUNNING, "Its egg has no ready line, so it counts as running once it is started.")
             self._ready.set()
-            return "running"
+            return ""
         ready, gone = self._waiter(self._ready), self._waiter(self._gone)
         try:
             await asyncio.wait({ready, gone}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
@@ -353,12 +352,12 @@ class Server:
         if not self._ready.is_set():
             self._become(ServerState.RUNNING, f"It showed no ready line within {limit:.0f} s, but its process runs.")
             self._ready.set()
-        return f"running, {self._clock.monotonic() - began:.0f} s"
+        return ""
 
     async def _stop(self, order: Order) -> str:
         if not (await self._runtime.inspect(self.uuid)).running:
             self._finish(Exit(None), "It was not running.")
-            return "offline"
+            return ""
         self._queue.progress(order, PowerPhase.STOPPING)
         self._become(ServerState.STOPPING, "A stop was asked for.", order=order)
         try:
@@ -366,10 +365,10 @@ class Server:
         except ProcessGone:
             log.debug("%s was gone before it could be asked to stop", self.uuid)
         if await self._wait_gone(self._config.power.stop_timeout):
-            return "offline"
+            return ""
         self.notice(f"It did not stop within {self._config.power.stop_timeout:.0f} s and is killed.")
         await self._kill(order)
-        return f"offline; it did not stop within {self._config.power.stop_timeout:.0f} s, so it was killed"
+        return f"It did not stop within {self._config.power.stop_timeout:.0f} s, so it was killed."
 
     async def _restart(self, order: Order) -> str:
         if self.state is not ServerState.OFFLINE:
@@ -387,7 +386,7 @@ class Server:
             self._become(ServerState.RUNNING, "It could not be killed: its process still runs.", order=order)
             raise RuntimeFailure("The process does not end, even when killed.", hint="Look at the node: its disk or its Docker may hang.")
         self._finish(_end_of(shown), "It was killed.")
-        return "killed"
+        return ""
 
     async def _ask_to_stop(self) -> None:
         stop = self.configuration.process_configuration.stop
