@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import uvloop
+
 from agent.app import running
 from core import log
 from core.config import AgentConfig, load
@@ -26,6 +28,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="agent", description="Aerie's node daemon.")
     parser.add_argument("--config", type=Path, default=None)
     try:
-        asyncio.run(main(parser.parse_args().config))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main(parser.parse_args().config))
     except AerieError as error:
         sys.exit(str(error))

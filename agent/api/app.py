@@ -1,5 +1,7 @@
 """The agent's HTTP API: every route in one list."""
 
+from weakref import WeakKeyDictionary
+
 from aiohttp import web
 
 from agent.api import power, servers, system, websocket
@@ -28,6 +30,7 @@ def make_app(
     app[CONFIG], app[CLOCK], app[TASKS] = config, clock, tasks
     app[websocket.DENIALS] = Denials(clock)
     app[websocket.SOCKETS] = {}
+    app[websocket.FRAMES] = WeakKeyDictionary()
     one = "/api/servers/{server}"
     app.add_routes(
         [

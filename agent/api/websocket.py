@@ -6,15 +6,15 @@ sent `aerie.batch`.
 """
 
 import logging
-from collections.abc import Iterable
 from contextlib import suppress
+from weakref import WeakKeyDictionary
 
-import orjson
 from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 
 from agent.api.denials import Denials
 from agent.api.errors import answer
+from agent.api.frames import ConsoleFrames, Group, frame, groups, message
 from agent.api.keys import CLOCK, CONFIG
 from agent.api.servers import named
 from agent.server.console import Batch
@@ -30,7 +30,6 @@ from core.protocol.socket import (
     JWT_NO_CONNECT,
     JWT_WRONG_SERVER,
     SUSPENDED_CLOSE_CODE,
-    ConsoleBatch,
     Frame,
     Inbound,
     Outbound,
@@ -53,9 +52,12 @@ EXPIRY_CHECK_SECONDS = 30.0
 GRACE_SECONDS = 60.0
 LARGEST_MESSAGE = 32 * 1024
 BACKLOG_LINES = 20_000
-LINES_PER_WRITE = 2_000
+FLOOD_LINES = 20
+GATHER_SECONDS = 0.004
+"""After a write of so many lines, let more come together: many small writes to many sockets would cost more than the lines."""
 DENIALS = web.AppKey("denials", Denials)
 SOCKETS = web.AppKey("sockets", dict[str, set["Socket"]])
+FRAMES = web.AppKey("frames", WeakKeyDictionary[Server, ConsoleFrames])
 _NEEDS = {
     PowerSignal.START: CONTROL_START,
     PowerSignal.STOP: CONTROL_STOP,
@@ -105,6 +107,7 @@ class Socket:
         self._secret = secret
         self._denials = denials
         self._clock = clock
+        self._frames = request.app[FRAMES].setdefault(server, ConsoleFrames())
         self._claims: SocketClaims | None = None
         self._batched = False
         self._listening = False
@@ -169,7 +172,7 @@ class Socket:
             case Inbound.SEND_LOGS:
                 count = self._request.app[CONFIG].system.websocket_log_count
                 if self._server.state is not ServerState.OFFLINE and (lines := self._server.console.history(count)):
-                    await self._send_lines(Batch(max(1, self._server.console.last_seq - len(lines) + 1), lines), 0)
+                    await self._send_lines([Batch(max(1, self._server.console.last_seq - len(lines) + 1), lines)], 0)
             case Inbound.SEND_STATS:
                 await self._send(Outbound.STATS, self._server.stats().model_dump_json(exclude_none=not self._batched))
             case Inbound.BATCH:
@@ -268,18 +271,19 @@ class Socket:
                 if self._trouble() is not None:
                     last = batches[-1].first_seq + len(batches[-1].lines) - 1
                     continue
-                for batch in _joined(batches):
-                    await self._send_lines(batch, batch.first_seq - last - 1)
-                    last = batch.first_seq + len(batch.lines) - 1
+                for group in groups(batches):
+                    await self._send_lines(group, group[0].first_seq - last - 1)
+                    last = group[-1].first_seq + len(group[-1].lines) - 1
+                if sum(len(batch.lines) for batch in batches) >= FLOOD_LINES:
+                    await self._clock.sleep(GATHER_SECONDS)
 
-    async def _send_lines(self, batch: Batch, lost: int) -> None:
+    async def _send_lines(self, group: Group, lost: int) -> None:
         if self._batched:
-            frame = ConsoleBatch(first_seq=batch.first_seq, lines=batch.lines, dropped=max(0, lost))
-            await self._send(Outbound.AERIE_CONSOLE, orjson.dumps(frame.model_dump()).decode())
+            await self._write(self._frames.batched(group, max(0, lost)))
             return
         if lost > 0:
             await self._send(Outbound.DAEMON_MESSAGE, f"{lost} console lines were left out: they came faster than they could be sent.")
-        await self._write(b"".join(_frame(_message(Outbound.CONSOLE_OUTPUT, line)) for line in batch.lines))
+        await self._write(self._frames.plain(group))
 
     async def _watch_expiry(self) -> None:
         """Tell of a token's end a minute before, once at the end, and close when no new one comes within a minute."""
@@ -300,7 +304,7 @@ class Socket:
                 await self._send(Outbound.TOKEN_EXPIRING)
 
     async def _send(self, event: Outbound, text: str | None = None) -> None:
-        await self._write(_frame(_message(event, text)))
+        await self._write(frame(message(event, text)))
 
     async def _write(self, data: bytes) -> None:
         """Put finished frames on the wire at once, and wait while the peer reads slowly."""
@@ -309,30 +313,3 @@ class Socket:
             raise ConnectionResetError("the peer has left")
         transport.write(data)
         await self._request.protocol._drain_helper()
-
-
-def _joined(batches: list[Batch]) -> Iterable[Batch]:
-    """Neighbouring batches as one, up to LINES_PER_WRITE lines."""
-    current = batches[0]
-    for batch in batches[1:]:
-        if batch.first_seq == current.first_seq + len(current.lines) and len(current.lines) < LINES_PER_WRITE:
-            current = Batch(current.first_seq, [*current.lines, *batch.lines])
-        else:
-            yield current
-            current = batch
-    yield current
-
-
-def _message(event: Outbound, text: str | None) -> bytes:
-    body: dict[str, object] = {"event": event.value} if text is None else {"event": event.value, "args": [text]}
-    return orjson.dumps(body)
-
-
-def _frame(payload: bytes) -> bytes:
-    """One unmasked, unfragmented text frame (RFC 6455, section 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return b"\x81" + size.to_bytes(1, "big") + payload
-    if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload

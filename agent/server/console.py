@@ -42,6 +42,8 @@ class LineSplitter:
         self._skipping = False
 
     def feed(self, chunk: bytes) -> list[str]:
+        if len(self._rest) + len(chunk) <= LONGEST_LINE and not self._skipping:
+            return self._feed_short(chunk)
         parts = chunk.split(b"\n")
         if self._skipping:
             if len(parts) == 1:
@@ -56,6 +58,16 @@ class LineSplitter:
             lines.append(self._line(self._rest))
             self._rest, self._skipping = b"", True
         return lines
+
+    def _feed_short(self, chunk: bytes) -> list[str]:
+        """The same where no line can be too long, decoding all lines at once: a line end is never part of another character."""
+        whole, end, rest = chunk.rpartition(b"\n")
+        if not end:
+            self._rest += chunk
+            return []
+        text = (self._rest + whole).decode("utf-8", "replace")
+        self._rest = rest
+        return [line for raw in text.split("\n") if (line := raw.rstrip("\r"))]
 
     def end(self) -> list[str]:
         """What is left when the process has ended."""
