@@ -152,7 +152,7 @@ async def test_a_node_that_is_down_is_said_on_the_card_and_in_the_answer(stage: 
     card = await ada.answer(await ada.run("server info", "status", server="luanti"))
     await node.down()
     await ada.wait_for(lambda m: m["id"] == card["id"] and says(ada, "Node down")(m), 15)
-    answer = await ada.answer(await ada.run("server stop", "general", server="luanti"), says(ada, "not answered"), timeout=10)
+    answer = await ada.answer(await ada.run("server stop", "general", server="luanti"), says(ada, "refused the connection"), timeout=10)
     assert "n1" in ada.text_of(answer)
     await node.up()
     await ada.wait_for(lambda m: m["id"] == card["id"] and says(ada, "🟢 Running")(m), 30)
