@@ -16,6 +16,7 @@ from agent.runtime.runtime import Runtime
 from core.clock import Clock
 from core.config import AgentConfig
 from core.protocol.agent import DenyRequest
+from core.protocol.socket import SUSPENDED_CLOSE_CODE
 from core.supervise import Supervisor
 
 LARGEST_BODY = 1024 * 1024
@@ -44,7 +45,7 @@ def make_app(
             web.get(f"{one}/logs", servers.logs),
             web.post(f"{one}/power", power.power),
             web.post(f"{one}/commands", power.commands),
-            web.post(f"{one}/sync", servers.sync),
+            web.post(f"{one}/sync", _sync),
             web.post(f"{one}/install", servers.install),
             web.post(f"{one}/reinstall", servers.reinstall),
             web.get(f"{one}/ws", websocket.connect),
@@ -62,6 +63,16 @@ async def _not_yet(request: web.Request, handler: Handler) -> web.StreamResponse
         refused.headers["Retry-After"] = "1"
         return refused
     return await handler(request)
+
+
+async def _sync(request: web.Request) -> web.Response:
+    """Read settings anew; whoever watches a server that is suspended by them is sent away (Wings 1.12)."""
+    done = await servers.sync(request)
+    server = servers.named(request)
+    if server.suspended:
+        for socket in list(request.app[websocket.SOCKETS].get(server.uuid, ())):
+            await socket.close(SUSPENDED_CLOSE_CODE, "server is suspended")
+    return done
 
 
 async def _deny(request: web.Request) -> web.Response:

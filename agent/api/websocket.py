@@ -144,6 +144,9 @@ class Socket:
             return
         if not self._within_limits(frame.event):
             return
+        if self._server.suspended:
+            await self.close(SUSPENDED_CLOSE_CODE, "server is suspended")
+            return
         args = "".join(frame.args)
         if frame.event == Inbound.AUTH:
             await self._sign_in(args)

@@ -16,6 +16,8 @@ from core.protocol.settings import PlayerPatterns, StartupRules
 
 LONGEST_LINE = 64 * 1024
 """Bytes after which a line is cut and marked; its rest is dropped until the line's end."""
+SLICE = 32 * 1024
+"""Bytes that are split at once: short enough that hardly any line in them can be too long."""
 NOTICE = "\x1b[33m\x1b[1m[Aerie Daemon]:\x1b[0m "
 WATCHED = 4096
 """Characters of a line that ready and player patterns look at: patterns come from eggs, lines from games."""
@@ -44,6 +46,8 @@ class LineSplitter:
     def feed(self, chunk: bytes) -> list[str]:
         if len(self._rest) + len(chunk) <= LONGEST_LINE and not self._skipping:
             return self._feed_short(chunk)
+        if len(chunk) > SLICE:
+            return [line for start in range(0, len(chunk), SLICE) for line in self.feed(chunk[start : start + SLICE])]
         parts = chunk.split(b"\n")
         if self._skipping:
             if len(parts) == 1:
@@ -214,9 +218,12 @@ class Console:
         return allowed
 
     def _keep(self, lines: list[str]) -> None:
-        for line in lines[-RING_LINES:]:
-            self._ring.append(line)
-            self._ring_bytes += len(line)
+        kept = lines[-RING_LINES:]
+        if len(kept) == RING_LINES:
+            self._ring.clear()
+            self._ring_bytes = 0
+        self._ring.extend(kept)
+        self._ring_bytes += sum(map(len, kept))
         while len(self._ring) > RING_LINES or (self._ring_bytes > RING_BYTES and len(self._ring) > 1):
             self._ring_bytes -= len(self._ring.popleft())
 

@@ -181,7 +181,7 @@ class ServerStream:
                     yield frame
                 await self._renew_when_due()
             elif message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED):
-                if socket.close_code == SUSPENDED_CLOSE_CODE:
+                if SUSPENDED_CLOSE_CODE in (message.data, socket.close_code):  # a peer that leaves at once turns the latter into 1006
                     yield Notice("suspended", "The server is suspended.")
                 return
             elif message.type is aiohttp.WSMsgType.ERROR:

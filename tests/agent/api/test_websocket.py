@@ -14,7 +14,7 @@ from agent.server.console import CUT_MARK
 from core.protocol.socket import JWT_DENIED, JWT_MISSING, JWT_NO_CONNECT, JWT_WRONG_SERVER, ConsoleBatch
 from core.tokens import socket_jti
 from core.vocabulary import ServerState
-from tests.agent.api.conftest import Bench
+from tests.agent.api.conftest import Bench, settings
 
 Frame = dict[str, Any]
 
@@ -171,3 +171,16 @@ async def test_too_many_messages_are_dropped_and_told_once(bench: Bench) -> None
         for _ in range(40):
             await socket.send_json({"event": "send stats"})
         await seen(socket, "throttled")
+
+
+async def test_a_suspended_server_sends_its_watchers_away_with_4409(bench: Bench) -> None:
+    async with opened(bench, "*") as watching:
+        bench.panel.servers[bench.uuid] = settings(bench.uuid, suspended=True)
+        async with bench.http.post(bench.path("/sync")) as answer:
+            assert answer.status == 204
+        async with opened(bench) as late:
+            for socket in (watching, late):
+                async with asyncio.timeout(5):
+                    while (message := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+                        pass
+                assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 4409)
