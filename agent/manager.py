@@ -10,12 +10,12 @@ import logging
 import shutil
 from collections.abc import Mapping
 
-from agent.remote import ControlPlaneAway, Remote
+from agent.remote import Remote
 from agent.runtime.runtime import Runtime
 from agent.server.server import SavedState, Server
 from core.clock import Clock
 from core.config import AgentConfig
-from core.errors import AerieError, NotConfigured, NotFound
+from core.errors import AerieError, NotFound
 from core.protocol.agent import CreateServer
 from core.protocol.remote import InstallReport
 from core.protocol.settings import ServerConfiguration
@@ -58,7 +58,7 @@ class ServerManager:
         saved = self._read_states()
         try:
             configurations: Mapping[str, ServerConfiguration] = {entry.uuid: entry for entry in await self._remote.servers()}
-        except (ControlPlaneAway, NotConfigured) as error:
+        except AerieError as error:
             log.error("%s Going on with the servers known from before.", error)
             configurations = self._remote.remembered()
             self._tasks.run("ask the control plane again", self._learn_later)

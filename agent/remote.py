@@ -10,7 +10,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from pydantic import ValidationError
@@ -20,9 +20,11 @@ from core.config import RemoteSection
 from core.errors import AerieError, NotConfigured, NotFound
 from core.log import hide
 from core.protocol.remote import ACCEPT, InstallReport, InstallScript, RemoteError, ServerEntry, ServerPage
-from core.protocol.settings import ServerConfiguration
+from core.protocol.settings import ServerConfiguration, Wire
 
 log = logging.getLogger(__name__)
+
+W = TypeVar("W", bound=Wire)
 
 VERSION = "0.1.0"
 FIRST_WAIT, FACTOR, LONGEST_WAIT = 0.5, 1.5, 12.0
@@ -52,22 +54,26 @@ class Remote:
         while page <= last:
             query = {"page": str(page), "per_page": str(self._settings.boot_servers_per_page)}
             body = await self._ask("GET", "/servers", query=query)
-            for raw in body.get("data") or ():
+            try:
+                last = ServerPage.model_validate({"meta": body["meta"]}).meta.last_page
+                listed = list(body.get("data") or ())
+            except (ValidationError, LookupError, TypeError, AttributeError) as error:
+                raise self._strange("/servers") from error
+            for raw in listed:
                 try:
                     entries.append(ServerEntry.model_validate(raw))
                 except ValidationError as error:
                     log.warning("a server of the control plane's list cannot be read: %s", error.errors()[0]["msg"])
-            last = ServerPage.model_validate({"meta": body["meta"]}).meta.last_page
             page += 1
         self._keep({entry.uuid: entry for entry in entries})
         return entries
 
     async def server(self, uuid: str) -> ServerConfiguration:
         """One server's settings, fresh. Raises NotFound when the control plane does not know it."""
-        return ServerConfiguration.model_validate(await self._ask("GET", f"/servers/{uuid}"))
+        return self._read(ServerConfiguration, await self._ask("GET", f"/servers/{uuid}"), "/servers/…")
 
     async def install_script(self, uuid: str) -> InstallScript:
-        return InstallScript.model_validate(await self._ask("GET", f"/servers/{uuid}/install"))
+        return self._read(InstallScript, await self._ask("GET", f"/servers/{uuid}/install"), "/servers/…/install")
 
     async def report_install(self, uuid: str, report: InstallReport) -> None:
         await self._ask("POST", f"/servers/{uuid}/install", report.model_dump())
@@ -89,6 +95,18 @@ class Remote:
         fresh.touch(mode=0o600)
         fresh.write_text(json.dumps({uuid: entry.model_dump(mode="json") for uuid, entry in entries.items()}), encoding="utf-8")
         fresh.replace(self._cache)
+
+    def _read(self, kind: type[W], body: Any, path: str) -> W:
+        try:
+            return kind.model_validate(body)
+        except ValidationError as error:
+            raise self._strange(path) from error
+
+    def _strange(self, path: str) -> ControlPlaneAway:
+        return ControlPlaneAway(
+            f"The control plane at {self._settings.url} answers {path} in a form that this agent cannot read.",
+            hint="Check that [remote] url is the control plane's address.",
+        )
 
     async def _ask(self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None) -> Any:
         """One call, tried again for up to `timeout` seconds after network errors and 5xx."""
@@ -113,7 +131,7 @@ class Remote:
                 if 200 <= answer.status < 300:
                     return json.loads(text) if text else None
                 self._raise(answer.status, text, path)
-        except (aiohttp.ClientError, OSError, TimeoutError, json.JSONDecodeError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise ControlPlaneAway(
                 f"The control plane at {self._settings.url} does not answer properly.", hint="Check that the bot runs and [remote] url."
             ) from error
@@ -123,7 +141,7 @@ class Remote:
             detail = RemoteError.model_validate_json(text).errors[0].detail
         except (ValidationError, IndexError):
             detail = ""
-        if status >= 500:
+        if status >= 500 or status == 429:
             raise ControlPlaneAway(f"The control plane failed ({status}).", hint="Look at the bot's log.")
         if status == 404:
             raise NotFound(detail or "The control plane does not know this server.")

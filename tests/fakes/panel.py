@@ -27,6 +27,8 @@ class Panel:
     """Answer everything with this status, when set."""
     delay: float = 0.0
     broken_entry: bool = False
+    rude: str = ""
+    """Answer everything with this text, when set."""
     requests: list[str] = field(default_factory=list)
 
     def body(self, uuid: str) -> dict[str, Any]:
@@ -42,6 +44,8 @@ async def standing(token: NodeToken) -> AsyncIterator[Panel]:
     async def door(request: web.Request, handler: Any) -> web.StreamResponse:
         panel.requests.append(f"{request.method} {request.path}")
         await asyncio.sleep(panel.delay)
+        if panel.rude:
+            return web.Response(text=panel.rude)
         if panel.status:
             return web.json_response({"errors": [{"code": "x", "status": str(panel.status), "detail": "as you wish"}]}, status=panel.status)
         if request.headers.get("Authorization") != f"Bearer {token.id}.{token.secret}":

@@ -64,3 +64,31 @@ async def test_a_port_in_use_and_missing_settings_are_one_sentence(tmp_path: Pat
         with pytest.raises(NotConfigured, match="does not know its control plane"):
             async with running(nameless):
                 pass
+
+
+@pytest.mark.parametrize(
+    "answer", ["[]", "null", "{}", '{"data": 5, "meta": {}}', "<html>", "\\x00", '{"data": [], "meta": {"last_page": "many"}}']
+)
+async def test_a_control_plane_that_talks_nonsense_does_not_stop_it(tmp_path: Path, answer: str) -> None:
+    async with standing(new_node_token()) as panel:
+        uuid = str(uuid4())
+        panel.servers[uuid] = settings(uuid)
+        wanted = config(panel, tmp_path)
+        hasty = wanted.model_copy(update={"remote": wanted.remote.model_copy(update={"timeout": 0.5})})
+        async with running(hasty):
+            pass
+        panel.rude = answer
+        async with running(hasty) as agent:
+            assert [server.uuid for server in agent.manager.all()] == [uuid]
+
+
+@pytest.mark.parametrize("status", [302, 400, 404, 429])
+async def test_any_refusal_leaves_it_with_what_it_remembers(tmp_path: Path, status: int) -> None:
+    async with standing(new_node_token()) as panel:
+        uuid = str(uuid4())
+        panel.servers[uuid] = settings(uuid)
+        async with running(config(panel, tmp_path)):
+            pass
+        panel.status = status
+        async with running(config(panel, tmp_path)) as agent:
+            assert [server.uuid for server in agent.manager.all()] == [uuid]
