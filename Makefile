@@ -2,6 +2,8 @@
 PYTHON := .venv/bin/python
 ARGS ?=
 NAME ?= console
+# four processes, a file each; a test that fails is run again twice and, when it then passes, listed as RERUN in the summary
+PARALLEL ?= -n 4 --dist loadfile --reruns 2 --reruns-delay 1
 
 .PHONY: help demo tour test check bench venv venv-dev clean
 
@@ -15,13 +17,13 @@ tour: venv  ## the demo, driven by scripted people; exits 0 when every step was 
 	@exec $(PYTHON) -m aerie tour $(ARGS)
 
 test: venv-dev  ## every test, against a real Docker Engine, MariaDB and Redis
-	@exec $(PYTHON) -m setup.test_services -- $(PYTHON) -m pytest $(ARGS)
+	@exec $(PYTHON) -m setup.test_services -- $(PYTHON) -m pytest -q $(PARALLEL) $(ARGS)
 
 check: venv-dev  ## lint, types, import contracts, fast tests
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
-	$(PYTHON) -m pytest -m "not real" $(ARGS)
+	$(PYTHON) -m pytest -q -n 4 --dist loadfile -m "not real" $(ARGS)
 
 bench: venv-dev  ## one benchmark: make bench NAME=console
 	@exec $(PYTHON) -m setup.test_services --only docker -- $(PYTHON) benchmarks/$(NAME).py $(ARGS)
