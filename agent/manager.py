@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 from agent.remote import Remote
 from agent.runtime.runtime import Runtime
-from agent.server.server import SavedState, Server
+from agent.server.server import Server
+from agent.server.standing import SavedState
 from core.clock import Clock
 from core.config import AgentConfig
 from core.errors import AerieError, NotFound

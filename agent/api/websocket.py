@@ -18,7 +18,8 @@ from agent.api.frames import ConsoleFrames, Group, frame, groups, message
 from agent.api.keys import CLOCK, CONFIG
 from agent.api.servers import named
 from agent.server.console import Batch
-from agent.server.server import DaemonNotice, Server
+from agent.server.server import Server
+from agent.server.standing import DaemonNotice
 from core.clock import Clock, unix
 from core.errors import AerieError, Unauthenticated
 from core.fanout import Listener

@@ -12,7 +12,8 @@ import pytest
 
 from agent.runtime.docker import DockerRuntime
 from agent.server.console import Batch
-from agent.server.server import SavedState, Server
+from agent.server.server import Server
+from agent.server.standing import SavedState
 from core.clock import SystemClock
 from core.config import AgentConfig
 from core.protocol.settings import ServerConfiguration
