@@ -107,7 +107,7 @@ class Flood:
         token = sign_socket_token(self.panel.token.secret, server_uuid=self.uuid, permissions=["*"], now=SystemClock().now(), user_uuid="b")
         url = f"{self.agent.url}/api/servers/{self.uuid}/ws"
         reader = await asyncio.create_subprocess_exec(
-            sys.executable, __file__, "--client", url, token, self.panel.url, str(clients), stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "benchmarks.console", "--client", url, token, self.panel.url, str(clients), stdout=asyncio.subprocess.PIPE
         )
         assert reader.stdout is not None
         for _ in range(clients):
