@@ -1,1 +1,0 @@
-"""Marks this folder as ours: an installed package may bring a `tests` of its own."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from core.clock import Clock
 from core.config import ThrottleSection
 from core.fanout import Fanout, Listener
+from core.patterns import BadPattern, Match, Pattern, compiled
 from core.protocol.settings import PlayerPatterns, StartupRules
 
 LONGEST_LINE = 64 * 1024
@@ -90,13 +91,13 @@ class ReadyDetector:
     def __init__(self, rules: StartupRules) -> None:
         self._strip = rules.strip_ansi
         self._plain: list[str] = []
-        self._patterns: list[re.Pattern[str]] = []
+        self._patterns: list[Pattern] = []
         for matcher in rules.done:
             if matcher.startswith("regex:"):
                 try:
-                    self._patterns.append(re.compile(matcher.removeprefix("regex:")))
+                    self._patterns.append(compiled(matcher.removeprefix("regex:")))
                     continue
-                except re.error:
+                except BadPattern:
                     pass  # a bad pattern is searched for as plain text, prefix included, as Wings does
             self._plain.append(matcher)
 
@@ -120,10 +121,10 @@ class Players:
         self._names: dict[str, None] = {}
 
     @staticmethod
-    def _compiled(pattern: str) -> re.Pattern[str] | None:
+    def _compiled(pattern: str) -> Pattern | None:
         try:
-            return re.compile(pattern) if pattern else None
-        except re.error:
+            return compiled(pattern) if pattern else None
+        except BadPattern:
             return None
 
     @property
@@ -136,9 +137,9 @@ class Players:
             return
         line = line[:WATCHED]
         if found := self._join.search(line):
-            self._names[self._name(found)] = None
+            self._names[self._name(found, self._join)] = None
         elif self._leave is not None and (found := self._leave.search(line)):
-            self._names.pop(self._name(found), None)
+            self._names.pop(self._name(found, self._leave), None)
 
     @property
     def known(self) -> bool:
@@ -149,9 +150,9 @@ class Players:
         self._names.clear()
 
     @staticmethod
-    def _name(found: re.Match[str]) -> str:
-        groups = found.groupdict()
-        return groups.get("name") or (found.group(1) if found.re.groups else found.group(0))
+    def _name(found: Match, pattern: Pattern) -> str:
+        name = found.groupdict().get("name") or (found.group(1) if pattern.groups else None)
+        return name or found.group(0) or ""
 
 
 class Console:
