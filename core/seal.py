@@ -1,5 +1,7 @@
-"""Secrets sealed at rest with one key (Fernet). Must never log or show what it seals, and never invent a key for a shared database.
+"""Secrets at rest: sealed with one key (Fernet), or, for passwords, kept as a hash (Argon2id).
 
+Must never log or show what it seals, and never invent a key for a shared database. Hashing takes tens of milliseconds of a core: call it
+in a thread.
 The key is the setting `[security] key`; with SQLite it may be left out, then a key file lies beside the database,
 readable by its owner alone.
 """
@@ -8,6 +10,8 @@ import os
 import secrets
 from pathlib import Path
 
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
 from cryptography.fernet import Fernet, InvalidToken
 
 from core.errors import NotConfigured
@@ -89,3 +93,23 @@ def _read_or_make(file: Path) -> str:
         finally:
             fresh.unlink()
     return file.read_text(encoding="ascii").strip()
+
+
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP's least; the passwords are ours, long and random
+
+
+def hash_password(password: str) -> str:
+    return _HASHER.hash(password)
+
+
+def password_fits(hashed: str | None, password: str) -> bool:
+    """Whether the password is the hashed one. Without a hash the answer is no, and takes as long."""
+    try:
+        _HASHER.verify(hashed or _NOBODYS, password)
+    except (VerificationError, InvalidHashError):
+        return False
+    return hashed is not None
+
+
+_NOBODYS = "$argon2id$v=19$m=19456,t=2,p=1$WZdd9+M7C8p6TqeXkQQaUw$SvUkYX+Q1ZRgWeDQivXNA3cdo6/Bv5H644MDl2Nt/Js"
+"""Of a password nobody has."""

@@ -59,7 +59,10 @@ async def test_a_counter_counts_up_and_begins_again(opener: Opener) -> None:
     async with opener() as backplane:
         assert [await backplane.increment("visits", 0.2) for _ in range(3)] == [1, 2, 3]
         assert await backplane.increment("others", 0.2) == 1
+        assert await backplane.count("never") == 0
+        assert await backplane.increment("lasting", 60) == await backplane.count("lasting") == 1
         await asyncio.sleep(0.3)
+        assert await backplane.count("visits") == 0
         assert await backplane.increment("visits", 0.2) == 1
 
 

@@ -30,6 +30,9 @@ class Backplane(Protocol):
     async def increment(self, name: str, ttl: float) -> int:
         """Count up and return the new count; `ttl` seconds after the first count it begins again at one."""
 
+    async def count(self, name: str) -> int:
+        """What `increment` last returned, zero once its time is over."""
+
     async def ping(self) -> None:
         """Raises NotConfigured when the backplane does not answer."""
 

@@ -53,6 +53,10 @@ class MemoryBackplane:
         self._counts[name] = (count + 1, until)
         return count + 1
 
+    async def count(self, name: str) -> int:
+        count, until = self._counts.get(name, (0, 0.0))
+        return count if until > self._clock.monotonic() else 0
+
     async def ping(self) -> None:
         return
 

@@ -126,6 +126,12 @@ class RedisBackplane:
         except (RedisError, OSError) as error:
             raise _unreachable(error) from error
 
+    async def count(self, name: str) -> int:
+        try:
+            return int(await self._redis.get(f"{_PREFIX}count:{name}") or 0)
+        except (RedisError, OSError) as error:
+            raise _unreachable(error) from error
+
     async def _evaluate(self, script: str, key: str, argument: str) -> Any:
         return await self._redis.execute_command("EVAL", script, 1, key, argument)  # type: ignore[no-untyped-call]
 

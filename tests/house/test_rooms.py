@@ -25,7 +25,7 @@ CLOSETS = {
     "aiosqlite": ("core/db/",),
     "redis": ("core/backplane/redis", "front/checks"),
     "jwt": ("core/tokens",),
-    "cryptography": ("core/seal",),
+    "cryptography": ("core/seal", "core/ssh_keys"),
     "argon2": ("core/seal",),
     "typer": ("aerie",),
     "rich": ("aerie", "front/", "demo/"),
