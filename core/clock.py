@@ -68,6 +68,11 @@ class ManualClock:
         self._elapsed = end
         await self._settle()
 
+    @property
+    def sleeping(self) -> int:
+        """How many wait for this clock."""
+        return len(self._sleepers)
+
     @staticmethod
     async def _settle() -> None:
         for _ in range(20):

@@ -86,6 +86,26 @@ class ConsoleSection(Section):
     """ANSI colours; phones show plain text either way."""
 
 
+class AccountsSection(Section):
+    """Signing in to SFTP and the REST APIs."""
+
+    roles_fresh: float = Field(default=60.0, ge=0)
+    """Seconds for which a member's roles, once known, are not asked of Discord again."""
+    roles_max_age: float = Field(default=24.0, ge=0)
+    """Hours for which the roles last seen count while Discord cannot be asked; after that nobody signs in by them."""
+    wrong_passwords: int = Field(default=10, ge=1)
+    """Wrong passwords from one household (IPv4 address, IPv6 /64) within ten minutes; more are refused unread until these have passed."""
+    sftp_host: str = ""
+    """Name that people's SFTP clients use for every node without one of its own; empty means the host in the node's address."""
+
+
+class ActivitySection(Section):
+    """The audit log."""
+
+    keep_days: int = Field(default=90, ge=1)
+    """Days after which entries are forgotten."""
+
+
 class ApiSection(Section):
     """The agent's own HTTP API."""
 
@@ -214,6 +234,8 @@ class BotConfig(Config):
     backplane: BackplaneSection = Field(default_factory=BackplaneSection)
     endpoint: EndpointSection = Field(default_factory=EndpointSection)
     console: ConsoleSection = Field(default_factory=ConsoleSection)
+    accounts: AccountsSection = Field(default_factory=AccountsSection)
+    activity: ActivitySection = Field(default_factory=ActivitySection)
 
 
 class AgentConfig(Config):

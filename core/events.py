@@ -52,8 +52,23 @@ class ServerDeleted(_Event):
     server_uuid: str
 
 
+class SignInsRefused(_Event):
+    """Somebody tries passwords: so many were wrong that more from there, or for that name, are slowed. Told once per ten minutes."""
+
+    type: Literal["sign_ins_refused"] = "sign_ins_refused"
+    node_id: int
+    node_name: str
+    username: str
+    """As it was typed, at most 191 characters; it may name nobody."""
+    household: str
+    """The last try's address (core.addresses.household)."""
+    tries: int
+    at: datetime
+
+
 Event = Annotated[
-    ServerStateChanged | ServerPowerProgressed | ServerStatsSampled | NodeLost | NodeBack | ServerDeleted, Field(discriminator="type")
+    ServerStateChanged | ServerPowerProgressed | ServerStatsSampled | NodeLost | NodeBack | ServerDeleted | SignInsRefused,
+    Field(discriminator="type"),
 ]
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)

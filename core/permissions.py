@@ -12,6 +12,8 @@ CONTROL_CONSOLE = "control.console"
 CONTROL_START = "control.start"
 CONTROL_STOP = "control.stop"
 CONTROL_RESTART = "control.restart"
+FILE_SFTP = "file.sftp"
+ACTIVITY_READ = "activity.read"
 USER_READ = "user.read"
 USER_UPDATE = "user.update"
 
@@ -31,7 +33,7 @@ MEANINGS: dict[str, str] = {
     "file.update": "change files",
     "file.delete": "delete files",
     "file.archive": "make and unpack archives",
-    "file.sftp": "use SFTP",
+    FILE_SFTP: "use SFTP",
     "backup.create": "make backups",
     "backup.read": "see backups",
     "backup.delete": "delete backups",
@@ -55,15 +57,15 @@ MEANINGS: dict[str, str] = {
     "schedule.delete": "delete schedules",
     "settings.rename": "rename it",
     "settings.reinstall": "reinstall it",
-    "activity.read": "see its activity",
+    ACTIVITY_READ: "see its activity",
 }
 
 ADMIN_SOCKET = ("admin.websocket.errors", "admin.websocket.install", "admin.websocket.transfer")
 """What the control plane itself carries beside `*`, to hear installers and whole errors."""
 
 PRESETS: dict[str, frozenset[str]] = {
-    "viewer": frozenset({CONNECT, "activity.read"}),
-    "operator": frozenset({CONNECT, CONTROL_START, CONTROL_STOP, CONTROL_RESTART, "activity.read", "backup.read"}),
+    "viewer": frozenset({CONNECT, ACTIVITY_READ}),
+    "operator": frozenset({CONNECT, CONTROL_START, CONTROL_STOP, CONTROL_RESTART, ACTIVITY_READ, "backup.read"}),
     "moderator": frozenset(
         {
             CONNECT,
@@ -71,7 +73,7 @@ PRESETS: dict[str, frozenset[str]] = {
             CONTROL_START,
             CONTROL_STOP,
             CONTROL_RESTART,
-            "activity.read",
+            ACTIVITY_READ,
             "backup.read",
             "backup.create",
             "schedule.read",

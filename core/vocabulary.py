@@ -55,6 +55,8 @@ class ActorKind(StrEnum):
     """Who asks for something; written beside every activity."""
 
     DISCORD = "discord"
+    USER = "user"
+    """Somebody who signed in on a node: SFTP."""
     API_KEY = "api_key"
     NODE = "node"
     SCHEDULE = "schedule"

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from core.actor import Actor
+from core.clock import Clock
 from core.models.egg import Egg
 from core.models.node import Node
 from core.models.server import Server
@@ -70,12 +71,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(database_url: str) -> AsyncIterator[Stage]:
+async def staged(database_url: str, *, clock: Clock | None = None, ours: bool = True) -> AsyncIterator[Stage]:
     """Services on `database_url`, brought up to date, with a node that answers, an egg and a guild."""
-    fake = FakeNode(new_node_token())
+    fake = FakeNode(new_node_token(), ours=ours)
     await fake.up()
     try:
-        async with opened(database_url, key=new_key(), origin="http://127.0.0.1:8400") as services:
+        async with opened(database_url, key=new_key(), origin="http://127.0.0.1:8400", clock=clock) as services:
             node, _ = await services.nodes.create("local", fake.url, fake.token)
             egg = await services.eggs.import_ptdl(an_egg())
             await services.guilds.bind(GUILD, OWNER, "The Nest")

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from agent.api import power, servers, system, websocket
 from agent.api.auth import bearer
-from agent.api.denials import Deauthorize, Denials
+from agent.api.denials import Denials
 from agent.api.errors import Handler, answer, errors
 from agent.api.keys import CLOCK, CONFIG, MANAGER, REMOTE, RUNTIME, TASKS
 from agent.api.system import read
@@ -15,7 +15,7 @@ from agent.remote import Remote
 from agent.runtime.runtime import Runtime
 from core.clock import Clock
 from core.config import AgentConfig
-from core.protocol.agent import DenyRequest
+from core.protocol.agent import Deauthorize, DenyRequest
 from core.protocol.socket import SUSPENDED_CLOSE_CODE
 from core.supervise import Supervisor
 

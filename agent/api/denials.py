@@ -1,18 +1,8 @@
 """Tokens that are no longer good though their time has not run out: revoked ids, revoked users, and all from before this agent's start."""
 
-from pydantic import Field
-
 from core.clock import Clock, unix
 from core.protocol.agent import DenyRequest
-from core.protocol.settings import Wire
 from core.protocol.socket import SocketClaims
-
-
-class Deauthorize(Wire):
-    """`POST /api/deauthorize-user` (Wings 1.12)."""
-
-    user: str
-    servers: list[str] = Field(default_factory=list)
 
 
 class Denials:

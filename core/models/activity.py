@@ -32,3 +32,5 @@ class Activity(Numbered, Base):
     reason: Mapped[str] = mapped_column(LongText, default="")
     """Why it was refused or failed, as it was told to the person."""
     details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
+    digest: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """Of a node's entry: what makes the same entry, reported twice, one row."""

@@ -15,5 +15,8 @@ class Node(Numbered, Named, Dated, Base):
     """Address of the agent, without a trailing slash."""
     location: Mapped[str] = mapped_column(String(60), default="local")
     """Short code that games see as P_SERVER_LOCATION."""
+    sftp_host: Mapped[str | None]
+    """Name or address that SFTP clients use; None: the one in `url`."""
+    sftp_port: Mapped[int] = mapped_column(default=2022)
     token_id: Mapped[str] = mapped_column(String(16), unique=True)
     token_sealed: Mapped[str] = mapped_column(LongText)

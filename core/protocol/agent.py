@@ -91,6 +91,13 @@ class DenyRequest(Wire):
     jtis: list[str]
 
 
+class Deauthorize(Wire):
+    """`POST /api/deauthorize-user` (Wings 1.12): end the user's sessions on these servers, on all of the node's if none is named."""
+
+    user: str
+    servers: list[str] = Field(default_factory=list)
+
+
 class UpdateResponse(Wire):
     applied: bool
 

@@ -1,9 +1,8 @@
 """Bodies of `/api/remote`, which nodes call. Both ends use these: our agent under a stock panel, stock Wings under our bot."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from core.protocol.settings import ServerConfiguration, Text, Wire
 
@@ -45,13 +44,32 @@ class InstallReport(Wire):
     reinstall: bool = False
 
 
+class SftpAuth(Wire):
+    """`POST /sftp/auth`. For a key, `password` is one authorized_keys line; `ip` carries a port; the last two are base64."""
+
+    type: Literal["password", "public_key"] = "password"
+    username: Text = ""
+    password: Text = ""
+    ip: Text = ""
+    session_id: Text = ""
+    client_version: Text = ""
+
+
+class SftpGrant(Wire):
+    """The answer: who it is, which server, and what they may do there."""
+
+    user: str
+    server: str
+    permissions: list[str] = Field(default_factory=list)
+
+
 class ActivityEntry(Wire):
     user: str | None = None
     server: str
     event: str
     metadata: Annotated[dict[str, Any], BeforeValidator(lambda v: v if isinstance(v, dict) else {})] = Field(default_factory=dict)
     ip: str | None = None
-    timestamp: datetime
+    timestamp: AwareDatetime
 
 
 class ActivityReport(Wire):

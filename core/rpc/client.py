@@ -18,6 +18,7 @@ from core.protocol.agent import (
     SIGNAL_HEADER,
     CommandsRequest,
     CreateServer,
+    Deauthorize,
     DenyRequest,
     ErrorBody,
     LogsResponse,
@@ -121,6 +122,10 @@ class NodeClient:
     async def deny(self, uuid: str, jtis: list[str]) -> None:
         """Make socket tokens issued so far worthless."""
         await self._call("POST", f"/api/servers/{uuid}/ws/deny", DenyRequest(jtis=jtis))
+
+    async def deauthorize(self, user: str, servers: list[str]) -> None:
+        """End a user's sessions on these servers. Raises NotFound from a Wings before 1.12, which cannot."""
+        await self._call("POST", "/api/deauthorize-user", Deauthorize(user=user, servers=servers))
 
     async def _call(self, method: str, path: str, body: BaseModel | None = None, *, offline: int | None = None) -> "_Answer":
         self.circuit.enter()

@@ -17,15 +17,18 @@ from core.db.engine import Database
 from core.errors import MissingPermission, NotFound
 from core.models.guild import Grant, Guild
 from core.models.server import Server, whole_servers
+from core.models.user import User
 from core.permissions import ADMIN_SOCKET, ALL, CONNECT
 from core.services.activity import ActivityLog
+from core.services.members import Members
 from core.vocabulary import ActorKind
 
 
 class Access:
-    def __init__(self, database: Database, activity: ActivityLog) -> None:
+    def __init__(self, database: Database, activity: ActivityLog, members: Members) -> None:
         self._database = database
         self._activity = activity
+        self._members = members
 
     async def server(self, actor: Actor, ref: str | int, permission: str, *, event: str = "") -> Server:
         """The server called `ref` (id, uuid, first 8 characters of it, or name) in the actor's guild, if the actor may.
@@ -59,6 +62,38 @@ class Access:
             return frozenset()
         async with self._database.session() as session:
             return (await self._held(session, actor, [server]))[server.id]
+
+    async def permissions_of(self, user: User, server: Server) -> frozenset[str]:
+        """The keys a user holds on a server, whatever guild it is in and though nobody is interacting; may hold `*`.
+
+        Roles are Discord's of now, or those last seen while it cannot be asked.
+        """
+        if user.root_admin:
+            return frozenset({ALL, *ADMIN_SOCKET})
+        if server.guild_id is None:
+            return frozenset()
+        actor = await self.actor_in(server.guild_id, user)
+        return await self.permissions(actor, server) if actor is not None else frozenset()
+
+    async def servers_of(self, user: User, permission: str = CONNECT) -> list[Server]:
+        """Every server, of all guilds, on which the user holds `permission`, by name."""
+        if user.root_admin:
+            async with self._database.session() as session:
+                return list(await session.scalars(whole_servers().order_by(Server.name)))
+        async with self._database.session() as session:
+            guilds = list(await session.scalars(select(Server.guild_id).where(Server.guild_id.is_not(None)).distinct()))
+        found: list[Server] = []
+        for guild_id in guilds:
+            if guild_id is not None and (actor := await self.actor_in(guild_id, user)) is not None:
+                found += await self.visible(actor, permission)
+        return sorted(found, key=lambda server: server.name)
+
+    async def actor_in(self, guild_id: int, user: User, *, origin: str = "") -> Actor | None:
+        """A user as an actor in one guild, with the roles they hold there; None when they are not its member."""
+        if user.discord_id is None:
+            return None
+        like = Actor(ActorKind.USER, user.name, discord_id=user.discord_id, user_id=user.id, origin=origin)
+        return await self._members.actor(guild_id, user.discord_id, like)
 
     async def in_guild(self, actor: Actor) -> frozenset[str]:
         """The keys the actor holds on every server of their guild, whatever is granted on single ones."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from core.backplane.backplane import Backplane, open_backplane
 from core.clock import Clock, SystemClock
+from core.config import AccountsSection
 from core.db.engine import Database
 from core.db.migrate import upgrade
 from core.rpc.pool import NodePool
@@ -13,12 +14,18 @@ from core.seal import Seal, open_seal
 from core.services.access import Access
 from core.services.activity import ActivityLog
 from core.services.console import Console
+from core.services.credentials import Credentials
 from core.services.eggs import Eggs
 from core.services.guilds import Guilds
+from core.services.history import History
 from core.services.live import LiveBoard
+from core.services.members import Members
 from core.services.nodes import Nodes
 from core.services.power import Power
 from core.services.servers import Servers
+from core.services.sessions import Sessions
+from core.services.sign_ins import SignIns
+from core.services.users import Users
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,39 +33,68 @@ class Services:
     access: Access
     activity: ActivityLog
     console: Console
+    credentials: Credentials
     eggs: Eggs
     guilds: Guilds
+    history: History
     live: LiveBoard
+    members: Members
     nodes: Nodes
     power: Power
     servers: Servers
+    sessions: Sessions
+    sign_ins: SignIns
+    users: Users
     database: Database
     """For /ready alone, which asks whether it answers."""
     backplane: Backplane
 
 
 def build(
-    database: Database, backplane: Backplane, pool: NodePool, clock: Clock, seal: Seal | None = None, *, origin: str = ""
+    database: Database,
+    backplane: Backplane,
+    pool: NodePool,
+    clock: Clock,
+    seal: Seal | None = None,
+    *,
+    origin: str = "",
+    accounts: AccountsSection | None = None,
 ) -> Services:
     """Wire the services. `origin` is the control plane's public address (also settable later as `services.nodes.origin`).
 
     Without `seal`, the key file beside the SQLite database is used; a MariaDB needs one. Raises NotConfigured.
     """
     activity = ActivityLog(database, clock)
-    access = Access(database, activity)
+    accounts = accounts or AccountsSection()
+    members = Members(database, clock, accounts)
+    access = Access(database, activity, members)
     live = LiveBoard(database, backplane)
     eggs = Eggs(database, clock)
     nodes = Nodes(database, pool, clock, seal or open_seal("", database.url), origin)
+    sessions = Sessions(database, nodes, clock)
+    users = Users(database, clock)
+    credentials = Credentials(database, activity, sessions, clock)
+
+    async def lessened(guild_id: int, discord_id: int) -> None:
+        await sessions.end_of([discord_id], guild_id=guild_id)
+
+    members.lessened.append(lessened)
     return Services(
         access=access,
         activity=activity,
         console=Console(access, activity, nodes),
         eggs=eggs,
-        guilds=Guilds(database, access, activity, clock),
+        credentials=credentials,
+        guilds=Guilds(database, access, activity, members, sessions, clock),
+        history=History(access, activity),
         live=live,
+        members=members,
         nodes=nodes,
         power=Power(access, activity, nodes, live),
         servers=Servers(database, access, activity, eggs, nodes, live, clock),
+        sessions=sessions,
+        sign_ins=SignIns(database, users, credentials, access, activity, backplane, live, clock, accounts),
+        users=users,
         database=database,
         backplane=backplane,
     )
@@ -66,7 +102,13 @@ def build(
 
 @asynccontextmanager
 async def opened(
-    database_url: str, *, backplane_url: str = "", key: str = "", origin: str = "", clock: Clock | None = None
+    database_url: str,
+    *,
+    backplane_url: str = "",
+    key: str = "",
+    origin: str = "",
+    clock: Clock | None = None,
+    accounts: AccountsSection | None = None,
 ) -> AsyncIterator[Services]:
     """Services for a program without a Discord client, on an up-to-date database: for scripts, the demo and tests."""
     clock = clock or SystemClock()
@@ -76,4 +118,4 @@ async def opened(
         open_backplane(backplane_url, clock) as backplane,
         NodePool(clock) as pool,
     ):
-        yield build(database, backplane, pool, clock, open_seal(key, database_url), origin=origin)
+        yield build(database, backplane, pool, clock, open_seal(key, database_url), origin=origin, accounts=accounts)

@@ -28,7 +28,11 @@ class Console:
         """Type one line. Raises Invalid, NotFound, MissingPermission, ServerOffline and the node's errors."""
         server = await self._access.server(actor, ref, CONTROL_CONSOLE, event=_EVENT)
         context.server.set(server.short)
-        line = checked(line)
+        try:
+            line = checked(line)
+        except Invalid as error:
+            await self._activity.refused(actor, _EVENT, server, error)
+            raise
         row = await self._activity.write(actor, _EVENT, server, metadata={"command": line})
         try:
             await self._nodes.client(server.node).commands(server.uuid, [line])

@@ -17,13 +17,19 @@ from core.models.server import Server, ServerVariable
 from core.permissions import CONTROL_CONSOLE, PRESETS, USER_READ, USER_UPDATE
 from core.services.access import Access
 from core.services.activity import ActivityLog
+from core.services.members import Members
+from core.services.sessions import Sessions
 
 
 class Guilds:
-    def __init__(self, database: Database, access: Access, activity: ActivityLog, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, access: Access, activity: ActivityLog, members: Members, sessions: Sessions, clock: Clock
+    ) -> None:
         self._database = database
         self._access = access
         self._activity = activity
+        self._members = members
+        self._sessions = sessions
         self._clock = clock
 
     async def bind(self, guild_id: int, owner_id: int, name: str) -> Guild:
@@ -57,7 +63,9 @@ class Guilds:
         guild_id = _guild(actor)
         server, held = await self._subject(actor, server_ref, USER_UPDATE, "guild:grant")
         if not all(permissions.allows(held, key) for key in PRESETS[preset]):
-            raise Forbidden(f"You cannot give more than you hold yourself, and {preset} is more.", hint="Ask the guild's owner.")
+            error = Forbidden(f"You cannot give more than you hold yourself, and {preset} is more.", hint="Ask the guild's owner.")
+            await self._activity.refused(actor, "guild:grant", server, error, {"role": role_id, "user": user_id, "preset": preset})
+            raise error
         row = Grant(
             guild_id=guild_id,
             role_id=role_id,
@@ -69,8 +77,11 @@ class Guilds:
             created_at=self._clock.now(),
         )
         async with self._database.begin() as session:
-            await session.execute(delete(Grant).where(*_same_grant(guild_id, role_id, user_id, server)))
+            before = list(await session.scalars(select(Grant).where(*_same_grant(guild_id, role_id, user_id, server))))
+            await session.execute(delete(Grant).where(Grant.id.in_([old.id for old in before])))
             session.add(row)
+        if any(not permissions.allows(PRESETS[preset], key) for old in before for key in old.permissions):
+            await self._send_away(guild_id, role_id, user_id, server)
         await self._activity.write(actor, "guild:grant", server, metadata={"role": role_id, "user": user_id, "preset": preset})
         return row
 
@@ -85,8 +96,14 @@ class Guilds:
             ids = list(gone)
             await session.execute(delete(Grant).where(Grant.id.in_(ids)))
         if ids:
+            await self._send_away(guild_id, role_id, user_id, server)
             await self._activity.write(actor, "guild:revoke", server, metadata={"role": role_id, "user": user_id})
         return len(ids)
+
+    async def _send_away(self, guild_id: int, role_id: int | None, user_id: int | None, server: Server | None) -> None:
+        """Rights were taken: sessions that stand on them end."""
+        people = await self._members.holders(guild_id, role_id) if role_id is not None else [user_id] if user_id is not None else []
+        await self._sessions.end_of(people, guild_id=guild_id, server_id=server.id if server else None)
 
     async def grants(self, actor: Actor) -> list[Grant]:
         """Every grant of the actor's guild, its server loaded. Needs `user.read` on the whole guild."""

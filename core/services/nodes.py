@@ -24,6 +24,8 @@ class Nodes:
         self._seal = seal
         self.origin = origin
         """The control plane's own public address, as agents know it (`remote.url`); sockets name it as their Origin."""
+        self.sftp_host = ""
+        """Name for SFTP of nodes without one of their own; the setting `accounts.sftp_host`."""
 
     async def create(self, name: str, url: str, token: NodeToken | None = None, *, location: str = "local") -> tuple[Node, NodeToken]:
         """Make a node and its token, which cannot be read again by people. Raises Invalid and Conflict."""
@@ -52,6 +54,10 @@ class Nodes:
                 raise NotFound("There is no such node.")
             row.url = _address(url)
         return row
+
+    def sftp(self, node: Node) -> tuple[str, int]:
+        """Host and port that people's SFTP clients use."""
+        return node.sftp_host or self.sftp_host or urlsplit(node.url).hostname or node.name, node.sftp_port
 
     async def all(self) -> list[Node]:
         async with self._database.session() as session:

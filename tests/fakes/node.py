@@ -40,6 +40,9 @@ class FakeNode:
         self.ours = ours
         self.port = 0
         self.servers: dict[str, FakeServer] = {}
+        self.farewells: list[tuple[str, list[str]]] = []
+        """Users and servers of each `deauthorize-user`; stock Wings before 1.12 has none and is told in `denied`."""
+        self.denied: list[tuple[str, list[str]]] = []
         self.hang = asyncio.Event()
         self.hang.set()
         self._runner: web.AppRunner | None = None
@@ -60,6 +63,9 @@ class FakeNode:
         app.router.add_post("/api/servers/{uuid}/power", self._power)
         app.router.add_post("/api/servers/{uuid}/commands", self._commands)
         app.router.add_get("/api/servers/{uuid}/ws", self._socket)
+        app.router.add_post("/api/servers/{uuid}/ws/deny", self._deny)
+        if self.ours:
+            app.router.add_post("/api/deauthorize-user", self._deauthorize)
         self._runner = web.AppRunner(app, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
@@ -132,6 +138,16 @@ class FakeNode:
         for line in (await request.json())["commands"]:
             server.typed.append(line)
             await self.say(request.match_info["uuid"], f"> {line}")
+        return web.Response(status=204)
+
+    async def _deny(self, request: web.Request) -> web.Response:
+        self._of(request)
+        self.denied.append((request.match_info["uuid"], (await request.json())["jtis"]))
+        return web.Response(status=204)
+
+    async def _deauthorize(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.farewells.append((body["user"], body["servers"]))
         return web.Response(status=204)
 
     async def _create(self, request: web.Request) -> web.Response:

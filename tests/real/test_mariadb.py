@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, make_url, text
 from core.db.migrate import upgrade
 from core.errors import NotConfigured
 from core.services.build import opened
+from tests.accounts_suite import *  # noqa: F403
 from tests.migrated import differences
 from tests.service_suite import *  # noqa: F403
 

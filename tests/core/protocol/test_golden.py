@@ -9,6 +9,7 @@ import pytest
 from core.protocol.agent import (
     CommandsRequest,
     CreateServer,
+    Deauthorize,
     DenyRequest,
     ErrorBody,
     LogsResponse,
@@ -18,7 +19,7 @@ from core.protocol.agent import (
     SystemV2,
     UpdateResponse,
 )
-from core.protocol.remote import ActivityReport, InstallReport, InstallScript, RemoteError, ServerPage
+from core.protocol.remote import ActivityReport, InstallReport, InstallScript, RemoteError, ServerPage, SftpAuth, SftpGrant
 from core.protocol.settings import ServerConfiguration, Wire
 from core.protocol.socket import Frame, StatsFrame
 
@@ -39,6 +40,7 @@ BODIES: dict[str, type[Wire]] = {
     "wings_stats": StatsFrame,
     "wings_install_report": InstallReport,
     "wings_activity": ActivityReport,
+    "wings_sftp_auth": SftpAuth,
     "wings_frame_auth_success": Frame,
     "wings_frame_status": Frame,
     "wings_frame_console": Frame,
@@ -46,6 +48,8 @@ BODIES: dict[str, type[Wire]] = {
     "panel_server_php": ServerConfiguration,
     "panel_servers_page": ServerPage,
     "panel_install": InstallScript,
+    "panel_sftp_auth": SftpGrant,
+    "panel_deauthorize": Deauthorize,
     "panel_error": RemoteError,
     "panel_frame_set_state": Frame,
     "panel_frame_send_logs": Frame,
