@@ -7,6 +7,7 @@ it likes. What was started is stopped in reverse.
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from aiohttp import web
 
@@ -22,6 +23,7 @@ from bot.ui.buttons import OldButton, ServerButton
 from bot.workers.cards import Cards
 from bot.workers.console_bridge import ConsoleBridge
 from bot.workers.discord_link import DiscordLink
+from bot.workers.member_roles import MemberRoles
 from bot.workers.node_watch import NodeWatch
 from bot.workers.streams import Streams
 from bot.workers.writes import Writes
@@ -69,12 +71,16 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         backplane = await stack.enter_async_context(open_backplane(config.backplane.url.get_secret_value(), clock))
         pool = await stack.enter_async_context(NodePool(clock))
         seal = open_seal(config.security.key.get_secret_value(), database_url)
-        services = build(database, backplane, pool, clock, seal, origin=config.endpoint.public_url.rstrip("/"))
+        services = build(database, backplane, pool, clock, seal, origin=config.endpoint.public_url.rstrip("/"), accounts=config.accounts)
 
         tasks = Supervisor("bot", clock)
         client = AerieClient(services, tasks, clock, errors.tell, test_guild=config.discord.test_guild)
         stack.push_async_callback(client.close)
         await stack.enter_async_context(tasks)
+        roles = MemberRoles(client, services.members)
+        services.members.discord = roles
+        client.interaction_hooks.append(roles.on_interaction)
+        services.nodes.sftp_host = config.accounts.sftp_host
         link = DiscordLink(client, token, clock)
         port = await _serve(stack, config, make_app(services, BotState(lambda: link.ready, tasks.health.values)))
         services.nodes.origin = services.nodes.origin or f"http://{config.endpoint.host}:{port}"
@@ -88,6 +94,8 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
 
         await services.live.load()
         tasks.run("live", services.live.run)
+        tasks.run("sessions", services.sessions.run)
+        tasks.run("activity", lambda: services.activity.run(timedelta(days=config.activity.keep_days)))
         tasks.run("node watch", watch.run)
         tasks.run("streams", streams.run)
         tasks.run("console bridge", bridge.run)

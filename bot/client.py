@@ -59,6 +59,7 @@ class AerieClient(discord.Client):
         self.tree = AerieTree(self)
         self.dynamic_items: list[type[discord.ui.DynamicItem[Any]]] = []
         self.message_hooks: list[Callable[[discord.Message], Awaitable[None]]] = []
+        self.interaction_hooks: list[Callable[[discord.Interaction[AerieClient]], Awaitable[None]]] = []
         self.modal_hooks: list[Callable[[discord.Interaction[AerieClient]], Awaitable[None]]] = []
         self.console_attached: Callable[[Any], Awaitable[None]] | None = None
         self.console_detached: Callable[[Any], Awaitable[None]] | None = None
@@ -119,9 +120,9 @@ class AerieClient(discord.Client):
 
     async def on_interaction(self, interaction: discord.Interaction["AerieClient"]) -> None:
         """Forms: discord.py forgets them when it restarts, so their state is in the custom_id and they are answered here."""
-        if interaction.type is discord.InteractionType.modal_submit:
-            for hook in self.modal_hooks:
-                await hook(interaction)
+        hooks = self.modal_hooks if interaction.type is discord.InteractionType.modal_submit else []
+        for hook in [*hooks, *self.interaction_hooks]:
+            await hook(interaction)
 
     async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
         log.exception("handling %s failed", event_method)

@@ -7,6 +7,7 @@ from bot.api.errors import errors
 from bot.api.health import BotState, Health
 from bot.api.remote.activity import RemoteActivity
 from bot.api.remote.servers import RemoteServers
+from bot.api.remote.sftp import RemoteSftp
 from core.services.build import Services
 
 MOST_BYTES = 4 * 1024 * 1024
@@ -18,6 +19,7 @@ def make_app(services: Services, state: BotState | None = None) -> web.Applicati
     health = Health(services, state or BotState())
     servers = RemoteServers(services.servers)
     activity = RemoteActivity(services.activity)
+    sftp = RemoteSftp(services.sign_ins)
     node = NodeAuth(services.nodes).guard
     app = web.Application(middlewares=[errors], client_max_size=MOST_BYTES)
     app.add_routes(
@@ -30,6 +32,7 @@ def make_app(services: Services, state: BotState | None = None) -> web.Applicati
             web.get("/api/remote/servers/{uuid}/install", node(servers.install_script)),
             web.post("/api/remote/servers/{uuid}/install", node(servers.report_install)),
             web.post("/api/remote/activity", node(activity.report)),
+            web.post("/api/remote/sftp/auth", node(sftp.auth)),
         ]
     )
     return app

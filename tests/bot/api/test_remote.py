@@ -11,9 +11,13 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from bot.api.app import make_app
+from core.models.server import Server
 from core.protocol.remote import RemoteError, ServerPage
 from core.protocol.settings import ServerConfiguration
-from tests.control_plane import Stage, an_egg, staged
+from core.vocabulary import ServerStatus
+from tests.control_plane import OWNER, Stage, an_egg, owner, staged
+
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 Client = TestClient[web.Request, web.Application]
 
@@ -137,6 +141,28 @@ async def test_activity_is_taken_and_bad_batches_are_named(stage: Stage, client:
     bad = await client.post("/api/remote/activity", headers=bearer(stage), json={"data": [{**entry, "timestamp": "yesterday"}]})
     assert bad.status == 422
     assert "timestamp" in await error_of(bad)
+
+
+async def test_somebody_signs_in_to_sftp_with_the_bodies_of_wings(stage: Stage, client: Client) -> None:
+    made = await stage.a_server(uuid="8d3f01ab-55c1-4a37-9b53-6b1c51d9a001")
+    user = await stage.services.users.create(name="Alice", discord_id=OWNER, uuid="5c0a7a52-94c4-4f0d-8a53-1b1d9cf1ab10")
+    await stage.services.members.seen(owner())
+    _, password = await stage.services.credentials.new_password(owner(), user)
+    asked = (GOLDEN / "wings_sftp_auth.json").read_text()
+    good = await client.post("/api/remote/sftp/auth", headers=bearer(stage), data=asked.replace("secret", password))
+    assert good.status == 200
+    assert await good.read() == (GOLDEN / "panel_sftp_auth.json").read_bytes().strip()
+    wrong = await client.post("/api/remote/sftp/auth", headers=bearer(stage), data=asked)
+    assert (wrong.status, (await wrong.json())["errors"][0]["code"]) == (403, "AccessDeniedHttpException")
+    for changes, status in [({"username": "alice"}, 400), ({"type": "host"}, 422), ({"type": "public_key"}, 403), ({"ip": None}, 403)]:
+        bad = await client.post("/api/remote/sftp/auth", headers=bearer(stage), json={**json.loads(asked), **changes})
+        assert bad.status == status, changes
+        await error_of(bad)
+    async with stage.services.database.begin() as session:
+        (await session.get_one(Server, made.id)).status = ServerStatus.SUSPENDED
+    closed = await client.post("/api/remote/sftp/auth", headers=bearer(stage), data=asked.replace("secret", password))
+    assert closed.status == 409
+    assert (await client.post("/api/remote/sftp/auth", data=asked)).status == 401
 
 
 @pytest.mark.parametrize(
