@@ -19,7 +19,7 @@ from core.clock import Clock
 from core.config import RemoteSection
 from core.errors import AerieError, NotConfigured, NotFound
 from core.log import hide
-from core.protocol.remote import ACCEPT, InstallReport, InstallScript, RemoteError, ServerEntry, ServerPage
+from core.protocol.remote import ACCEPT, InstallScript, RemoteError, ServerEntry, ServerPage
 from core.protocol.settings import ServerConfiguration, Wire
 
 log = logging.getLogger(__name__)
@@ -75,8 +75,25 @@ class Remote:
     async def install_script(self, uuid: str) -> InstallScript:
         return self._read(InstallScript, await self._ask("GET", f"/servers/{uuid}/install"), "/servers/…/install")
 
-    async def report_install(self, uuid: str, report: InstallReport) -> None:
-        await self._ask("POST", f"/servers/{uuid}/install", report.model_dump())
+    async def deliver(self, path: str, body: Any) -> int:
+        """One try to post something; answers the status. Raises ControlPlaneAway when nothing came back."""
+        try:
+            limit = aiohttp.ClientTimeout(total=min(10.0, self._settings.timeout))
+            url = f"{self._settings.url}/api/remote{path}"
+            async with self._session.post(url, json=body, timeout=limit, allow_redirects=False) as answer:
+                return answer.status
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise self._away() from error
+
+    async def refused(self) -> bool:
+        """Whether our token opens nothing any more, unless that cannot be asked now: then it is taken for granted."""
+        try:
+            await self._once("GET", "/servers", None, {"page": "1", "per_page": "1"})
+        except (ControlPlaneAway, NotConfigured):
+            return True
+        except AerieError:
+            return False
+        return False
 
     async def reset(self) -> None:
         await self._ask("POST", "/servers/reset")
@@ -132,9 +149,12 @@ class Remote:
                     return json.loads(text) if text else None
                 self._raise(answer.status, text, path)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise ControlPlaneAway(
-                f"The control plane at {self._settings.url} does not answer properly.", hint="Check that the bot runs and [remote] url."
-            ) from error
+            raise self._away() from error
+
+    def _away(self) -> ControlPlaneAway:
+        return ControlPlaneAway(
+            f"The control plane at {self._settings.url} does not answer properly.", hint="Check that the bot runs and [remote] url."
+        )
 
     def _raise(self, status: int, text: str, path: str) -> None:
         try:
