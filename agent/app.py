@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from agent.api.app import make_app
+from agent.journal import Journal
 from agent.manager import ServerManager
+from agent.outbox import Outbox
 from agent.remote import connected
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.process import ProcessRuntime
@@ -39,7 +41,10 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         await runtime.open()
         stack.push_async_callback(runtime.close)
         remote = await stack.enter_async_context(connected(config.remote, clock, config.system.root_directory / "servers.json"))
-        manager = ServerManager(config, runtime, remote, clock, tasks)
+        outbox = Outbox(Journal(config.system.root_directory / "outbox.sqlite3"), remote.deliver, remote.refused, clock)
+        await outbox.open()
+        stack.push_async_callback(outbox.close)
+        manager = ServerManager(config, runtime, remote, outbox, clock, tasks)
         stack.push_async_callback(manager.close)
         runner = web.AppRunner(make_app(manager, runtime, remote, config, clock, tasks), access_log=None, shutdown_timeout=3.0)
         await runner.setup()
@@ -55,6 +60,7 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         port = runner.addresses[0][1]
         host = "127.0.0.1" if config.api.host in ("0.0.0.0", "::") else config.api.host
         await manager.boot()
+        outbox.begin()
         yield Agent(port, f"{'https' if config.api.certificate else 'http'}://{host}:{port}", manager)
 
 

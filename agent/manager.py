@@ -10,18 +10,18 @@ import logging
 import shutil
 from collections.abc import Mapping
 
+from agent.outbox import Outbox
 from agent.remote import Remote
 from agent.runtime.runtime import Runtime
+from agent.server.install import Installer
 from agent.server.server import Server
 from agent.server.standing import SavedState
 from core.clock import Clock
 from core.config import AgentConfig
 from core.errors import AerieError, NotFound
 from core.protocol.agent import CreateServer
-from core.protocol.remote import InstallReport
 from core.protocol.settings import ServerConfiguration
 from core.supervise import Supervisor
-from core.vocabulary import PowerSignal
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +32,13 @@ RETRY_SECONDS = 10.0
 class ServerManager:
     """The node's servers by uuid."""
 
-    def __init__(self, config: AgentConfig, runtime: Runtime, remote: Remote, clock: Clock, tasks: Supervisor) -> None:
+    def __init__(self, config: AgentConfig, runtime: Runtime, remote: Remote, outbox: Outbox, clock: Clock, tasks: Supervisor) -> None:
         self._config = config
         self._runtime = runtime
         self._remote = remote
         self._clock = clock
         self._tasks = tasks
+        self._installer = Installer(runtime, remote, outbox, config, clock, tasks)
         self._servers: dict[str, Server] = {}
         self._states = config.system.root_directory / "states.json"
         self._dirty = asyncio.Event()
@@ -67,6 +68,7 @@ class ServerManager:
             with contextlib.suppress(AerieError):
                 await self._remote.reset()
         await self._adopt(configurations, saved)
+        await self._installer.recover(self.all())
         self.ready.set()
         self._tasks.run("states", self._keep_states)
 
@@ -105,40 +107,19 @@ class ServerManager:
         return server
 
     async def create(self, wanted: CreateServer) -> None:
-        """Fetch a server's settings and install it. Asked again for one that is here, its settings are read anew."""
+        """Fetch a server's settings and install it. Asked again for one that is here, it is installed only if that failed before."""
         configuration = await self._remote.server(wanted.uuid)
-        if (there := self._servers.get(wanted.uuid)) is not None:
-            await there.sync(configuration)
+        server = self._servers.get(wanted.uuid)
+        if server is not None and server.end_installation is not None:
             return
-        server = self._made(configuration)
-        self._tasks.spawn("install", self._install(server, start=wanted.start_on_completion, reinstall=False))
+        if server is not None and not server.install_failed:
+            await server.sync(configuration)
+            return
+        self._installer.begin(server or self._made(configuration), reinstall=False, start=wanted.start_on_completion)
 
-    async def install(self, uuid: str, *, reinstall: bool) -> None:
-        """Install again on the control plane's word."""
-        self._tasks.spawn("install", self._install(self.get(uuid), start=False, reinstall=reinstall))
-
-    async def _install(self, server: Server, *, start: bool, reinstall: bool) -> None:
-        """Make the folder and report. An egg with a script is reported as failed: this agent cannot run install scripts yet."""
-        successful = True
-        try:
-            server.configuration = await self._remote.server(server.uuid)
-            script = "" if server.configuration.settings.skip_egg_scripts else (await self._remote.install_script(server.uuid)).script
-            if script.strip():
-                successful = False
-                server.notice("This egg has an install script, and this agent cannot run install scripts yet: nothing was installed.")
-            else:
-                await asyncio.to_thread(server.folder.mkdir, parents=True, exist_ok=True)
-        except (AerieError, OSError) as error:
-            successful = False
-            log.error("server %s could not be installed: %s", server.uuid, error)
-            server.notice(f"It could not be installed: {error}")
-        try:
-            await self._remote.report_install(server.uuid, InstallReport(successful=successful, reinstall=reinstall))
-        except AerieError as error:
-            log.error("the install report of %s did not arrive: %s", server.uuid, error)
-        if successful and start:
-            with contextlib.suppress(AerieError):
-                server.power(PowerSignal.START)
+    def install(self, uuid: str, *, reinstall: bool) -> None:
+        """Install again on the control plane's word. Raises ServerBusy, ServerSuspended or Conflict."""
+        self._installer.begin(self.get(uuid), reinstall=reinstall)
 
     async def sync(self, uuid: str) -> None:
         """Read one server's settings anew."""
@@ -147,6 +128,7 @@ class ServerManager:
     async def delete(self, uuid: str) -> None:
         """Remove container and files. A container that cannot be removed leaves the server here, usable."""
         server = self.get(uuid)
+        await self._installer.end(uuid, "The server was deleted.")
         await server.destroy()
         del self._servers[uuid]
         self._dirty.set()
@@ -154,6 +136,7 @@ class ServerManager:
 
     async def close(self) -> None:
         """Let go of all servers; they run on."""
+        await self._installer.close()
         self._write_states()
         for server in self.all():
             await server.close()

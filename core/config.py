@@ -141,6 +141,8 @@ class SystemSection(Section):
     """Folder of the agent's own files, such as the remembered states of its servers."""
     data: Path = Path("/var/lib/aerie/volumes")
     """Folder of the game servers' files, one folder per server."""
+    log_directory: Path | None = None
+    """Folder of the logs that are kept, such as those of installations; empty means `logs` in root_directory."""
     uid: int = 988
     """User that game processes run as and that owns their files."""
     gid: int = 988
@@ -180,6 +182,23 @@ class DockerSection(Section):
     """Rotated logs kept per container."""
     pull_timeout: float = Field(default=900.0, gt=0)
     """Seconds an image may take to be pulled."""
+
+
+class InstallSection(Section):
+    """Eggs' install scripts, each run in a container of its own."""
+
+    timeout: float = Field(default=3600.0, gt=0)
+    """Seconds a script may take; then it is ended and the installation has failed."""
+    memory: int = Field(default=1024, ge=0)
+    """MB a script gets at least; a server's own limit counts when it is higher."""
+    cpu: int = Field(default=100, ge=0)
+    """Percent of one thread a script gets at least; 0 sets no limit, and a server without a limit has none here."""
+    pids: int = Field(default=1024, ge=0)
+    """Processes a script may have; 0 sets no limit."""
+    heed_exit_code: bool = True
+    """A script that ends with another code than 0 has failed; Wings calls that a success."""
+    log_size: int = Field(default=5, ge=1)
+    """MiB of output kept per installation; of more, the beginning and the last lines."""
 
 
 class PowerSection(Section):
@@ -245,6 +264,7 @@ class AgentConfig(Config):
     remote: RemoteSection = Field(default_factory=RemoteSection)
     system: SystemSection = Field(default_factory=SystemSection)
     docker: DockerSection = Field(default_factory=DockerSection)
+    install: InstallSection = Field(default_factory=InstallSection)
     power: PowerSection = Field(default_factory=PowerSection)
     throttles: ThrottleSection = Field(default_factory=ThrottleSection)
     crash: CrashSection = Field(default_factory=CrashSection)

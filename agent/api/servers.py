@@ -50,12 +50,14 @@ async def sync(request: web.Request) -> web.Response:
 
 
 async def install(request: web.Request) -> web.Response:
-    await request.app[MANAGER].install(named(request).uuid, reinstall=False)
+    """202, or 409 when it is being installed already, a power action is under way, or it is suspended."""
+    request.app[MANAGER].install(named(request).uuid, reinstall=False)
     return web.Response(status=202)
 
 
 async def reinstall(request: web.Request) -> web.Response:
-    await request.app[MANAGER].install(named(request).uuid, reinstall=True)
+    """As `install`; a running server is stopped first."""
+    request.app[MANAGER].install(named(request).uuid, reinstall=True)
     return web.Response(status=202)
 
 

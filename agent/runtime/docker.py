@@ -19,7 +19,7 @@ from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
 from aiodocker.stream import Stream
 
-from agent.runtime import container, images
+from agent.runtime import container, images, installer
 from agent.runtime.cgroup import CgroupMeter
 from agent.runtime.runtime import Died, Exit, Inspection, Progress, Sample
 from core.clock import Clock
@@ -27,6 +27,7 @@ from core.config import AgentConfig, docker_host
 from core.errors import DiskFull, EngineUnreachable, ImageUnavailable, PortTaken, ProcessGone, RuntimeFailure
 from core.fanout import Fanout
 from core.protocol.agent import Cgroups, Containers, DockerFacts, Runc, Storage, SystemFacts, SystemV2
+from core.protocol.remote import InstallScript
 from core.protocol.settings import ServerConfiguration
 from core.supervise import Supervisor
 
@@ -84,6 +85,10 @@ class DockerRuntime:
         if self._docker is None:
             raise EngineUnreachable("The Docker Engine is not connected.", hint="Start the agent.")
         return self._docker
+
+    @property
+    def runs_scripts(self) -> bool:
+        return True
 
     async def open(self) -> None:
         """Connect and make the network. Raises EngineUnreachable."""
@@ -149,6 +154,20 @@ class DockerRuntime:
             body = container.body(configuration, self._config, folder, self._interface)
             await asyncio.wait_for(self.docker.containers.create(body, name=uuid), PATIENCE)
         self._known.add(uuid)
+
+    async def create_installer(self, configuration: ServerConfiguration, script: InstallScript, folder: Path, scripts: Path) -> str:
+        name = installer.name_of(configuration.settings.uuid)
+        await self.destroy(name)
+        body = installer.body(configuration, script, self._config, folder, scripts)
+        with self._translated(image=str(body["Image"])):
+            await asyncio.wait_for(self.docker.containers.create(body, name=name), PATIENCE)
+        return name
+
+    async def installers(self) -> list[str]:
+        filters = json.dumps({"label": [installer.LABEL]})
+        with self._translated():
+            found = await asyncio.wait_for(self.docker.containers.list(all=True, filters=filters), PATIENCE)
+        return [str((shown["Labels"] or {}).get(installer.LABEL, "")) for shown in found]
 
     async def attach(self, uuid: str) -> DockerAttachment:
         with self._translated():

@@ -26,6 +26,7 @@ from core.config import AgentConfig
 from core.errors import ProcessGone, RuntimeFailure
 from core.fanout import Fanout
 from core.protocol.agent import SystemFacts, SystemV2
+from core.protocol.remote import InstallScript
 from core.protocol.settings import ServerConfiguration
 from core.supervise import Supervisor
 
@@ -88,6 +89,11 @@ class ProcessRuntime:
     def exits(self) -> Fanout[Died]:
         return self._exits
 
+    @property
+    def runs_scripts(self) -> bool:
+        """Never: eggs' scripts expect to be root in a container, and would be root of this machine here."""
+        return False
+
     async def open(self) -> None:
         """Nothing to connect to."""
 
@@ -121,6 +127,12 @@ class ProcessRuntime:
     async def create(self, configuration: ServerConfiguration, folder: Path) -> None:
         await self.destroy(configuration.settings.uuid)
         self._processes[configuration.settings.uuid] = _Process(configuration, folder)
+
+    async def create_installer(self, configuration: ServerConfiguration, script: InstallScript, folder: Path, scripts: Path) -> str:
+        raise RuntimeFailure("Install scripts need Docker.", hint="Set [docker] runtime to docker on this node.")
+
+    async def installers(self) -> list[str]:
+        return []
 
     async def attach(self, uuid: str) -> ProcessAttachment:
         return ProcessAttachment(self._of(uuid))

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from core.fanout import Fanout
 from core.protocol.agent import SystemV2
+from core.protocol.remote import InstallScript
 from core.protocol.settings import ServerConfiguration
 
 Progress = Callable[[str], None]
@@ -74,6 +75,11 @@ class Runtime(Protocol):
         """Ends and removals of any server's process, whoever caused them: the engine's own word."""
         ...
 
+    @property
+    def runs_scripts(self) -> bool:
+        """Whether it can run an egg's install script, which needs a container of its own."""
+        ...
+
     async def open(self) -> None: ...
 
     async def close(self) -> None:
@@ -86,6 +92,17 @@ class Runtime(Protocol):
 
     async def create(self, configuration: ServerConfiguration, folder: Path) -> None:
         """Make the container anew, so that settings are always fresh; an old one is removed first."""
+        ...
+
+    async def create_installer(self, configuration: ServerConfiguration, script: InstallScript, folder: Path, scripts: Path) -> str:
+        """Make the container of an install script, its image first being ensured, and answer its name, which serves as a uuid here.
+
+        `folder` is the server's data, `scripts` holds install.sh. An old one is removed first.
+        """
+        ...
+
+    async def installers(self) -> list[str]:
+        """Servers whose install containers are there, running or not."""
         ...
 
     async def attach(self, uuid: str) -> Attachment: ...

@@ -17,7 +17,7 @@ from agent.server.steps import Steps
 from agent.server.terminal import Terminal
 from core.clock import Clock
 from core.config import AgentConfig
-from core.errors import Invalid, ServerOffline, ServerSuspended
+from core.errors import Invalid, ServerBusy, ServerOffline, ServerSuspended
 from core.protocol.agent import LastExit, ServerDescription, ServerExtras
 from core.protocol.settings import ServerConfiguration
 from core.protocol.socket import Outbound, StatsFrame
@@ -44,6 +44,7 @@ class Server:
         self.uuid = configuration.settings.uuid
         self.folder = config.system.data / self.uuid
         self._runtime = runtime
+        self._patience = config.power.kill_timeout
         self._clock = clock
         self._tasks = tasks
         self._standing = Standing(configuration, self.folder, clock, changed)
@@ -55,6 +56,9 @@ class Server:
         self._own_start = OwnStart(self.power, self._queue, tasks)
         self._crashes = CrashWatch(config.crash)
         self._heeding: asyncio.Task[None] | None = None
+        self.end_installation: Callable[[str], None] | None = None
+        """Ends the installation that is under way, if one is; given by whoever installs."""
+        self.install_failed = False
         self.events = self._standing.events
         self.console = self._terminal.console
 
@@ -89,10 +93,28 @@ class Server:
         return self._terminal.last_output_at
 
     def power(self, signal: PowerSignal) -> str:
-        """Accept a signal and answer its id. Raises ServerSuspended or Conflict now, never later."""
+        """Accept a signal and answer its id. Raises ServerSuspended, ServerBusy or Conflict now, never later.
+
+        While it is being installed there is nothing to signal but that: a kill ends the installation.
+        """
+        if self.end_installation is not None:
+            if signal is not PowerSignal.KILL:
+                raise ServerBusy("The server is being installed.", hint="Wait until that is done, or end it with kill.")
+            self.end_installation("Somebody ended it.")
         if self.suspended and signal in (PowerSignal.START, PowerSignal.RESTART):
             raise ServerSuspended("The server is suspended.", hint="An administrator can lift the suspension.")
         return self._queue.send(signal)
+
+    @property
+    def power_busy(self) -> bool:
+        return self._queue.busy()
+
+    async def stopped_within(self, limit: float) -> bool:
+        """Stop it, killed when the limit (seconds) passes; whether it is offline in the end."""
+        if self._standing.offline:
+            return True
+        self._steps.stop_within(limit)
+        return await self._steps.wait_gone(limit + self._patience)
 
     async def command(self, text: str) -> None:
         """Type one line into the console. Raises Invalid or ServerOffline."""
@@ -111,7 +133,12 @@ class Server:
 
     def description(self) -> ServerDescription:
         standing = self._standing
-        extras = ServerExtras(state_since=standing.state_since, reason=standing.reason, last_exit=standing.last_exit)
+        extras = ServerExtras(
+            state_since=standing.state_since,
+            reason=standing.reason,
+            last_exit=standing.last_exit,
+            installing=self.end_installation is not None,
+        )
         return ServerDescription(
             state=standing.state,
             is_suspended=self.suspended,
@@ -122,6 +149,11 @@ class Server:
 
     def notice(self, words: str) -> None:
         """A line of our own in the console."""
+        self.console.add_notice(words)
+
+    def explain(self, words: str) -> None:
+        """Say why it stands as it does, in its console and wherever its state is shown."""
+        self._standing.reason = words
         self.console.add_notice(words)
 
     async def sync(self, configuration: ServerConfiguration) -> None:
@@ -135,7 +167,13 @@ class Server:
     def saved(self) -> SavedState:
         """What `restore` of a later agent needs."""
         self._stats.saved(self.console.last_seq)
-        return SavedState(state=self.state, seq=self.console.last_seq, at=self.last_output_at, tail=list(self.console.tail))
+        return SavedState(
+            state=self.state,
+            seq=self.console.last_seq,
+            at=self.last_output_at,
+            tail=list(self.console.tail),
+            install_failed=self.install_failed,
+        )
 
     async def restore(self, saved: SavedState | None = None) -> None:
         """Find out how things stand after the agent started: attach to a running container, leave it running, miss no line of it.
@@ -146,6 +184,7 @@ class Server:
         self.console.last_seq = max(self.console.last_seq, saved.seq)
         self.console.tail.extend(saved.tail)
         self._terminal.last_output_at = saved.at
+        self.install_failed = saved.install_failed
         shown = await self._runtime.inspect(self.uuid)
         if not shown.running:
             if shown.exit is not None:

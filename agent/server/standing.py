@@ -37,6 +37,7 @@ class SavedState(Wire):
     at: datetime | None = None
     """When the newest line was read."""
     tail: list[str] = Field(default_factory=list)
+    install_failed: bool = False
 
 
 Event = StateChange | PowerProgress | StatsFrame | DaemonNotice

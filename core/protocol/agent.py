@@ -114,6 +114,7 @@ class ServerExtras(Wire):
     state_since: datetime | None = None
     reason: str = ""
     last_exit: LastExit | None = None
+    installing: bool = False
 
 
 class ServerDescription(Wire):

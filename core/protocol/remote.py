@@ -42,6 +42,8 @@ class InstallScript(Wire):
 class InstallReport(Wire):
     successful: bool
     reinstall: bool = False
+    aerie_reason: str | None = None
+    """Why it failed, for people: our addition, left out when there is nothing to say."""
 
 
 class SftpAuth(Wire):

@@ -21,7 +21,15 @@ class Panel:
     url: str = ""
     servers: dict[str, ServerConfiguration] = field(default_factory=dict)
     scripts: dict[str, str] = field(default_factory=dict)
+    image: str = ""
+    """Of the container that runs the scripts."""
+    entrypoint: str = "bash"
     installs: dict[str, InstallReport] = field(default_factory=dict)
+    """The last report of each."""
+    posts: list[tuple[str, Any]] = field(default_factory=list)
+    """Every report taken, by its path, in order."""
+    mood: dict[str, int] = field(default_factory=dict)
+    """Statuses that single paths are answered with."""
     resets: int = 0
     status: int = 0
     """Answer everything with this status, when set."""
@@ -46,8 +54,8 @@ async def standing(token: NodeToken) -> AsyncIterator[Panel]:
         await asyncio.sleep(panel.delay)
         if panel.rude:
             return web.Response(text=panel.rude)
-        if panel.status:
-            return web.json_response({"errors": [{"code": "x", "status": str(panel.status), "detail": "as you wish"}]}, status=panel.status)
+        if status := panel.status or panel.mood.get(request.path.removeprefix("/api/remote"), 0):
+            return web.json_response({"errors": [{"code": "x", "status": str(status), "detail": "as you wish"}]}, status=status)
         if request.headers.get("Authorization") != f"Bearer {token.id}.{token.secret}":
             return web.json_response({"errors": [{"code": "x", "status": "403", "detail": "no"}]}, status=403)
         if (uuid := request.match_info.get("uuid")) and uuid not in panel.servers:
@@ -68,10 +76,15 @@ async def standing(token: NodeToken) -> AsyncIterator[Panel]:
 
     async def script(request: web.Request) -> web.Response:
         text = panel.scripts.get(request.match_info["uuid"], "")
-        return web.json_response({"container_image": "", "entrypoint": "bash", "script": text})
+        return web.json_response({"container_image": panel.image, "entrypoint": panel.entrypoint, "script": text})
 
     async def installed(request: web.Request) -> web.Response:
+        panel.posts.append((request.path.removeprefix("/api/remote"), await request.json()))
         panel.installs[request.match_info["uuid"]] = InstallReport.model_validate_json(await request.read())
+        return web.Response(status=204)
+
+    async def activity(request: web.Request) -> web.Response:
+        panel.posts.append(("/activity", await request.json()))
         return web.Response(status=204)
 
     async def reset(request: web.Request) -> web.Response:
@@ -82,6 +95,7 @@ async def standing(token: NodeToken) -> AsyncIterator[Panel]:
     app.add_routes(
         [
             web.get("/api/remote/servers", index),
+            web.post("/api/remote/activity", activity),
             web.post("/api/remote/servers/reset", reset),
             web.get("/api/remote/servers/{uuid}", show),
             web.get("/api/remote/servers/{uuid}/install", script),

@@ -1,0 +1,69 @@
+"""The container of an egg's install script, as the body of Docker's create call: a pure function.
+
+The script comes from an administrator's egg, what it is fed comes from users: it is root in its container and nothing outside. Never
+privileged (CVE-2023-32080): every capability is dropped but those that package managers need, no new privileges, pids and memory limited,
+only the server's files and the script itself mounted, the script read-only.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from agent.runtime.container import environment, limits, log_config
+from core.config import AgentConfig, InstallSection
+from core.protocol.remote import InstallScript
+from core.protocol.settings import Build, ServerConfiguration
+
+Json = dict[str, Any]
+
+LABEL = "dev.aerie.installer"
+SERVER = "/mnt/server"
+SCRIPTS = "/mnt/install"
+SCRIPT = "install.sh"
+
+KEPT = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID")
+"""What apt, apk and tar need as root."""
+
+
+def name_of(uuid: str) -> str:
+    """The container's name (Wings)."""
+    return f"{uuid}_installer"
+
+
+def body(configuration: ServerConfiguration, script: InstallScript, config: AgentConfig, folder: Path, scripts: Path) -> Json:
+    """Docker's create body. `folder` is the server's data on the host, `scripts` the folder of its install.sh."""
+    settings = configuration.settings
+    return {
+        "Hostname": "installer",
+        "Domainname": config.docker.domainname,
+        "Image": script.container_image.removeprefix("~"),
+        "User": "0:0",
+        "WorkingDir": SERVER,
+        "Entrypoint": [],
+        "Cmd": [script.entrypoint or "bash", f"{SCRIPTS}/{SCRIPT}"],
+        "Tty": True,
+        "OpenStdin": True,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Env": environment(settings, config.system.timezone),
+        "Labels": {**settings.labels, "Service": "Pterodactyl", "ContainerType": "server_installer", LABEL: settings.uuid},
+        "HostConfig": {
+            "Privileged": False,
+            "Binds": [f"{folder}:{SERVER}:rw", f"{scripts}:{SCRIPTS}:ro"],
+            "Tmpfs": {"/tmp": f"rw,exec,nosuid,size={config.docker.tmpfs_size}M"},  # noqa: S108
+            "SecurityOpt": ["no-new-privileges"],
+            "CapDrop": ["ALL"],
+            "CapAdd": list(KEPT),
+            "NetworkMode": config.docker.network,
+            "Dns": list(config.docker.dns),
+            "LogConfig": log_config(config),
+            "RestartPolicy": {"Name": "no"},
+            **limits(allowed(settings.build, config.install), config.install.pids),
+        },
+    }
+
+
+def allowed(build: Build, install: InstallSection) -> Build:
+    """Wings' rule: at least what the node gives installers, more when the server itself may have more. Over its memory it is killed."""
+    cpu = max(build.cpu_limit, install.cpu) if install.cpu and build.cpu_limit else 0
+    return build.model_copy(update={"memory_limit": max(build.memory_limit, install.memory), "cpu_limit": cpu, "oom_disabled": False})
