@@ -23,6 +23,8 @@ class Actor:
     node_id: int | None = None
     user_id: int | None = None
     """Row of the Aerie user behind an API key."""
+    root_admin: bool = False
+    """An administrator of Aerie itself, whom no guild bounds; only API keys carry it."""
     origin: str = ""
     """Where from: `discord:<channel id>`, an IP address, a schedule's name."""
 

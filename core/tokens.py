@@ -18,6 +18,10 @@ from core.protocol.socket import JWT_EXPIRED, SocketClaims
 
 _ALPHABET = string.ascii_letters + string.digits
 
+API_IDENTIFIER = 16
+API_SECRET = 32
+"""Characters of an API key's two halves."""
+
 SOCKET_TOKEN_LIFE = timedelta(minutes=10)
 
 
@@ -34,6 +38,16 @@ class NodeToken:
 
 def new_node_token() -> NodeToken:
     return NodeToken(_random(16), _random(64))
+
+
+def new_api_key(prefix: str) -> tuple[str, str]:
+    """Identifier (16 characters, `prefix` included) and secret (32) of a key, as the panel makes them; the key is both put together."""
+    return prefix + _random(API_IDENTIFIER - len(prefix)), _random(API_SECRET)
+
+
+def fingerprint(secret: str) -> str:
+    """SHA-256 of a random secret, in hex: what is kept of it."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def new_signal_id() -> str:

@@ -80,3 +80,26 @@ class Outcome(StrEnum):
     OK = "ok"
     REFUSED = "refused"
     FAILED = "failed"
+
+
+class KeyKind(StrEnum):
+    """What an API key opens."""
+
+    CLIENT = "client"
+    """The Client API: the servers its owner may use."""
+    APPLICATION = "application"
+    """The Application API: administration, as far as the key's rights go."""
+
+
+class Resource(StrEnum):
+    """What an application key may be let read or change; the panel's nine."""
+
+    SERVERS = "servers"
+    NODES = "nodes"
+    ALLOCATIONS = "allocations"
+    USERS = "users"
+    LOCATIONS = "locations"
+    NESTS = "nests"
+    EGGS = "eggs"
+    DATABASE_HOSTS = "database_hosts"
+    SERVER_DATABASES = "server_databases"

@@ -8,10 +8,24 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from core.db.model import OPTIONS, Base, Dated, Named, Numbered
 from core.db.types import Json, LongText
 
+FIRST_NEST = 1
+"""The nest that every installation has, and that eggs lie in unless they are put elsewhere."""
+
+
+class Nest(Numbered, Named, Dated, Base):
+    """A shelf of eggs; REST knows eggs by their nest."""
+
+    __tablename__ = "nests"
+
+    name: Mapped[str]
+    author: Mapped[str] = mapped_column(default="")
+    description: Mapped[str] = mapped_column(LongText, default="")
+
 
 class Egg(Numbered, Named, Dated, Base):
     __tablename__ = "eggs"
 
+    nest_id: Mapped[int] = mapped_column(ForeignKey("nests.id"), index=True, default=FIRST_NEST)
     name: Mapped[str]
     author: Mapped[str] = mapped_column(default="")
     description: Mapped[str] = mapped_column(LongText, default="")

@@ -9,6 +9,7 @@ from core.db.model import OPTIONS, Base, Dated, Named, Numbered, Snowflake
 from core.db.types import LongText
 from core.models.egg import Egg, EggVariable
 from core.models.node import Node
+from core.models.user import User
 
 
 class Server(Numbered, Named, Dated, Base):
@@ -41,7 +42,15 @@ class Server(Numbered, Named, Dated, Base):
     oom_disabled: Mapped[bool]
     skip_scripts: Mapped[bool] = mapped_column(default=False)
     installed_at: Mapped[datetime | None]
+    external_id: Mapped[str | None] = mapped_column(String(191), unique=True)
+    """What another system calls it; REST finds it by it."""
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    """The Aerie user whose it is beside its guild; only servers made by REST have one."""
+    database_limit: Mapped[int] = mapped_column(default=0)
+    allocation_limit: Mapped[int] = mapped_column(default=0)
+    backup_limit: Mapped[int] = mapped_column(default=0)
 
+    owner: Mapped[User | None] = relationship(lazy="raise")
     node: Mapped[Node] = relationship(lazy="raise")
     egg: Mapped[Egg] = relationship(lazy="raise")
     allocation: Mapped["Allocation | None"] = relationship(
@@ -64,6 +73,7 @@ class Allocation(Numbered, Base):
     alias: Mapped[str | None] = mapped_column(String(191))
     """Address players are told, when it differs."""
     port: Mapped[int]
+    notes: Mapped[str | None] = mapped_column(String(256))
     server_id: Mapped[int | None] = mapped_column(ForeignKey("servers.id", ondelete="SET NULL"), index=True)
     is_primary: Mapped[bool] = mapped_column(default=False)
 
@@ -91,6 +101,7 @@ def whole_servers() -> Select[Server]:
     """Servers with everything the services hand out loaded: node, egg and its variables, addresses, values."""
     return select(Server).options(
         selectinload(Server.node),
+        selectinload(Server.owner),
         selectinload(Server.egg).selectinload(Egg.variables),
         selectinload(Server.allocation),
         selectinload(Server.allocations),

@@ -23,6 +23,12 @@ class User(Numbered, Named, Dated, Base):
     email: Mapped[str | None]
     discord_id: Mapped[int | None] = mapped_column(Snowflake, unique=True)
     root_admin: Mapped[bool] = mapped_column(default=False)
+    external_id: Mapped[str | None] = mapped_column(unique=True)
+    """What another system calls them; REST finds them by it."""
+    first_name: Mapped[str] = mapped_column(default="")
+    last_name: Mapped[str] = mapped_column(default="")
+    language: Mapped[str] = mapped_column(String(8), default="en")
+    updated_at: Mapped[datetime | None]
     password_hash: Mapped[str | None] = mapped_column(String(255))
     """Argon2id of the password for SFTP; None: none was made, or it was revoked."""
     password_at: Mapped[datetime | None]

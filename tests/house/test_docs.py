@@ -9,7 +9,7 @@ from bot.commands.access import AccessCommands
 from bot.commands.console import ConsoleCommands
 from bot.commands.server import ServerCommands
 from core.permissions import MEANINGS, PRESETS
-from core.vocabulary import ActorKind, Outcome, PowerPhase, PowerSignal, ServerState, ServerStatus, StopType
+from core.vocabulary import ActorKind, KeyKind, Outcome, PowerPhase, PowerSignal, Resource, ServerState, ServerStatus, StopType
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -69,7 +69,9 @@ def test_every_level_is_explained() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [ActorKind, Outcome, PowerPhase, PowerSignal, ServerState, ServerStatus, StopType], ids=lambda kind: kind.__name__
+    "kind",
+    [ActorKind, KeyKind, Outcome, PowerPhase, PowerSignal, Resource, ServerState, ServerStatus, StopType],
+    ids=lambda kind: kind.__name__,
 )
 def test_the_glossary_explains_every_word_of_the_vocabulary(kind: type[ServerState]) -> None:
     page = (ROOT / "docs/glossary.md").read_text()
