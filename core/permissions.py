@@ -60,6 +60,21 @@ MEANINGS: dict[str, str] = {
     ACTIVITY_READ: "see its activity",
 }
 
+GROUPS = {
+    "websocket": "The server's live console and state.",
+    "control": "Power and the console.",
+    "user": "Who may use the server.",
+    "file": "The server's files.",
+    "backup": "Backups.",
+    "allocation": "Addresses and ports.",
+    "startup": "Start-up variables and the image.",
+    "database": "Databases.",
+    "schedule": "Schedules.",
+    "settings": "Name and reinstallation.",
+    "activity": "The log of what was done.",
+}
+"""What the keys before the dot are about."""
+
 ADMIN_SOCKET = ("admin.websocket.errors", "admin.websocket.install", "admin.websocket.transfer")
 """What the control plane itself carries beside `*`, to hear installers and whole errors."""
 

@@ -78,10 +78,18 @@ class ActivityReport(Wire):
     data: list[ActivityEntry]
 
 
+class RemoteErrorMeta(Wire):
+    """Of a field that does not fit: its dotted name, and the rule it breaks."""
+
+    source_field: str = ""
+    rule: str = ""
+
+
 class RemoteErrorEntry(Wire):
     code: str = ""
     status: str = ""
     detail: str = ""
+    meta: RemoteErrorMeta | None = None
 
 
 class RemoteError(Wire):

@@ -8,7 +8,7 @@ import difflib
 import re
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core import permissions
@@ -17,7 +17,7 @@ from core.db.engine import Database
 from core.errors import MissingPermission, NotFound
 from core.models.guild import Grant, Guild
 from core.models.server import Server, whole_servers
-from core.models.user import User
+from core.models.user import Member, User
 from core.permissions import ADMIN_SOCKET, ALL, CONNECT
 from core.services.activity import ActivityLog
 from core.services.members import Members
@@ -36,14 +36,25 @@ class Access:
         Raises NotFound, naming up to three nearest names the actor may see, and MissingPermission, naming who can grant it.
         `event` is what the activity log calls the refused action.
         """
+        server, held = await self.seen(actor, ref)
+        await self.require(actor, server, held, permission, event=event)
+        return server
+
+    async def seen(self, actor: Actor, ref: str | int) -> tuple[Server, frozenset[str]]:
+        """The server as `server` finds it, with the keys the actor holds on it. From an API key who holds none is told NotFound."""
         async with self._database.session() as session:
             server = await self._find(session, actor, ref)
             held = await self._held(session, actor, [server]) if server else {}
-            guild = await session.get(Guild, server.guild_id) if server and server.guild_id else None
-        if server is None:
+        if server is None or (actor.kind is ActorKind.API_KEY and not held[server.id]):
             raise await self._unknown(actor, ref)
-        if permissions.allows(held[server.id], permission):
-            return server
+        return server, held[server.id]
+
+    async def require(self, actor: Actor, server: Server, held: frozenset[str], permission: str, *, event: str = "") -> None:
+        """Raises MissingPermission unless `held`, which `seen` gave, allows it; the refusal is written down."""
+        if permissions.allows(held, permission):
+            return
+        async with self._database.session() as session:
+            guild = await session.get(Guild, server.guild_id) if server.guild_id else None
         what = re.sub(r"\bit(s?)\b", lambda m: f"{server.name}{'’s' if m[1] else ''}", permissions.meaning(permission), count=1)
         error = MissingPermission(permission, what, grantors=_grantors(guild))
         await self._activity.refused(actor, event or f"server:{permission}", server, error, {"permission": permission})
@@ -56,9 +67,16 @@ class Access:
             held = await self._held(session, actor, servers)
         return [server for server in servers if permissions.allows(held[server.id], permission)]
 
+    async def reachable(self, actor: Actor) -> list[tuple[Server, frozenset[str]]]:
+        """Every server on which the actor holds anything at all, with what they hold, by name."""
+        async with self._database.session() as session:
+            servers = list(await session.scalars(whole_servers().where(_within(actor)).order_by(Server.name, Server.id)))
+            held = await self._held(session, actor, servers)
+        return [(server, held[server.id]) for server in servers if held[server.id]]
+
     async def permissions(self, actor: Actor, server: Server) -> frozenset[str]:
         """The keys the actor holds on the server; may hold `*`."""
-        if actor.kind is not ActorKind.SYSTEM and (actor.guild_id is None or server.guild_id != actor.guild_id):
+        if actor.kind not in (ActorKind.SYSTEM, ActorKind.API_KEY) and (actor.guild_id is None or server.guild_id != actor.guild_id):
             return frozenset()
         async with self._database.session() as session:
             return (await self._held(session, actor, [server]))[server.id]
@@ -137,22 +155,60 @@ class Access:
         return NotFound(f"There is no server called “{asked}” here.", hint=hint)
 
     async def _held(self, session: AsyncSession, actor: Actor, servers: list[Server]) -> dict[int, frozenset[str]]:
-        if actor.kind is ActorKind.SYSTEM:
+        if actor.kind is ActorKind.SYSTEM or actor.root_admin:
             return {server.id: frozenset({ALL, *ADMIN_SOCKET}) for server in servers}
         if actor.guild_owner or actor.guild_admin:
             return {server.id: frozenset({ALL}) for server in servers}
+        if actor.kind is ActorKind.API_KEY:
+            return await self._held_anywhere(session, actor, servers)
         grants = list(await session.scalars(select(Grant).where(_granted(actor))))
         return {
             server.id: frozenset(key for grant in grants if grant.server_id in (None, server.id) for key in grant.permissions)
             for server in servers
         }
 
+    async def _held_anywhere(self, session: AsyncSession, actor: Actor, servers: list[Server]) -> dict[int, frozenset[str]]:
+        """Of a person behind an API key, who asks from no guild: what they own, and what they are in each server's guild."""
+        members: dict[int, Actor | None] = {}
+        for guild_id in {server.guild_id for server in servers if server.guild_id is not None}:
+            known = await self._members.actor(guild_id, actor.discord_id, actor) if actor.discord_id is not None else None
+            members[guild_id] = known
+        owned, granted = set(await session.scalars(_guilds_of(actor))), list(await session.scalars(select(Grant).where(_granted_to(actor))))
+        held: dict[int, frozenset[str]] = {}
+        for server in servers:
+            member = members.get(server.guild_id) if server.guild_id is not None else None
+            if server.owner_id == actor.user_id or server.guild_id in owned or (member is not None and member.guild_admin):
+                held[server.id] = frozenset({ALL})
+            elif member is not None:
+                grants = await session.scalars(
+                    select(Grant).where(_granted(member), Grant.server_id.in_((server.id,)) | Grant.server_id.is_(None))
+                )
+                held[server.id] = frozenset(key for grant in grants for key in grant.permissions)
+            else:
+                here = [grant for grant in granted if grant.guild_id == server.guild_id and grant.server_id in (None, server.id)]
+                held[server.id] = frozenset(key for grant in here for key in grant.permissions)
+        return held
+
 
 def _within(actor: Actor) -> ColumnElement[bool]:
     """Nobody but Aerie itself sees beyond the guild they ask from."""
-    if actor.kind is ActorKind.SYSTEM and actor.guild_id is None:
+    if actor.root_admin or (actor.kind is ActorKind.SYSTEM and actor.guild_id is None):
         return Server.id.is_not(None)
+    if actor.kind is ActorKind.API_KEY:
+        granted = select(Grant.guild_id).where(_granted_to(actor))
+        member = select(Member.guild_id).where(Member.discord_id == (actor.discord_id if actor.discord_id is not None else -1))
+        return or_(Server.owner_id == actor.user_id, *(Server.guild_id.in_(guilds) for guilds in (_guilds_of(actor), granted, member)))
     return Server.guild_id == (actor.guild_id if actor.guild_id is not None else -1)
+
+
+def _guilds_of(actor: Actor) -> Select[int]:
+    """Guilds that belong to the actor."""
+    return select(Guild.id).where(Guild.owner_id == (actor.discord_id if actor.discord_id is not None else -1))
+
+
+def _granted_to(actor: Actor) -> ColumnElement[bool]:
+    """What the person themself was granted, in any guild."""
+    return Grant.user_id == (actor.discord_id if actor.discord_id is not None else -1)
 
 
 def _granted(actor: Actor) -> ColumnElement[bool]:

@@ -13,18 +13,28 @@ from core.rpc.pool import NodePool
 from core.seal import Seal, open_seal
 from core.services.access import Access
 from core.services.activity import ActivityLog
+from core.services.administration import Administration
+from core.services.api_keys import ApiKeys
 from core.services.console import Console
 from core.services.credentials import Credentials
+from core.services.directory import Directory
 from core.services.eggs import Eggs
+from core.services.fleet import Fleet
 from core.services.guilds import Guilds
 from core.services.history import History
 from core.services.live import LiveBoard
+from core.services.locations import Locations
 from core.services.members import Members
 from core.services.nodes import Nodes
+from core.services.people import People
 from core.services.power import Power
 from core.services.servers import Servers
 from core.services.sessions import Sessions
 from core.services.sign_ins import SignIns
+from core.services.sockets import Sockets
+from core.services.startup import Startup
+from core.services.throttles import Throttles
+from core.services.usage import Usage
 from core.services.users import Users
 
 
@@ -32,19 +42,29 @@ from core.services.users import Users
 class Services:
     access: Access
     activity: ActivityLog
+    administration: Administration
+    api_keys: ApiKeys
     console: Console
     credentials: Credentials
+    directory: Directory
     eggs: Eggs
+    fleet: Fleet
     guilds: Guilds
     history: History
     live: LiveBoard
     members: Members
+    locations: Locations
     nodes: Nodes
+    people: People
     power: Power
     servers: Servers
     sessions: Sessions
     sign_ins: SignIns
     users: Users
+    sockets: Sockets
+    startup: Startup
+    throttles: Throttles
+    usage: Usage
     database: Database
     """For /ready alone, which asks whether it answers."""
     backplane: Backplane
@@ -79,22 +99,33 @@ def build(
         await sessions.end_of([discord_id], guild_id=guild_id)
 
     members.lessened.append(lessened)
+    directory = Directory(database)
     return Services(
         access=access,
         activity=activity,
+        administration=Administration(database, activity, nodes),
+        api_keys=ApiKeys(database, activity, clock),
         console=Console(access, activity, nodes),
+        directory=directory,
         eggs=eggs,
         credentials=credentials,
         guilds=Guilds(database, access, activity, members, sessions, clock),
         history=History(access, activity),
         live=live,
         members=members,
+        fleet=Fleet(database, activity, nodes, directory, clock),
+        locations=Locations(database, activity, clock),
         nodes=nodes,
+        people=People(database, activity, clock),
         power=Power(access, activity, nodes, live),
         servers=Servers(database, access, activity, eggs, nodes, live, clock),
         sessions=sessions,
         sign_ins=SignIns(database, users, credentials, access, activity, backplane, live, clock, accounts),
         users=users,
+        sockets=Sockets(nodes, clock),
+        startup=Startup(database, access, activity, nodes),
+        throttles=Throttles(backplane, clock),
+        usage=Usage(nodes, live, clock),
         database=database,
         backplane=backplane,
     )

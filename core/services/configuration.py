@@ -31,7 +31,6 @@ _BUILD_NAMES = {"SERVER_MEMORY": "build.memory", "SERVER_IP": "build.default.ip"
 
 def configuration(server: Server) -> ServerConfiguration:
     """What the node must know. `server` is loaded whole (core.models.server.whole_servers)."""
-    environment = _environment(server)
     address = Address(ip=server.allocation.ip, port=server.allocation.port) if server.allocation else Address()
     mappings: dict[str, list[int]] = {}
     for allocation in server.allocations:
@@ -40,7 +39,7 @@ def configuration(server: Server) -> ServerConfiguration:
         uuid=server.uuid,
         meta=Meta(name=server.name, description=server.description),
         suspended=server.status == ServerStatus.SUSPENDED,
-        environment=environment,
+        environment=environment(server),
         invocation=server.startup,
         skip_egg_scripts=server.skip_scripts,
         build=Build(
@@ -74,7 +73,7 @@ def stop_rule(stop: str) -> StopRule:
     return StopRule(type=StopType.COMMAND, value=stop) if stop else StopRule(type=StopType.NATIVE, value=None)
 
 
-def _environment(server: Server) -> dict[str, str]:
+def environment(server: Server) -> dict[str, str]:
     """Later wins: the egg's variables, then what the panel sets. Values are text, always."""
     chosen = {value.egg_variable_id: value.value for value in server.variables}
     return {

@@ -59,6 +59,17 @@ class Nodes:
         """Host and port that people's SFTP clients use."""
         return node.sftp_host or self.sftp_host or urlsplit(node.url).hostname or node.name, node.sftp_port
 
+    async def renew(self, node_id: int) -> Node:
+        """Give a node a new token; the old one opens nothing from now on, and its daemon must be told. Raises NotFound."""
+        token = new_node_token()
+        async with self._database.begin() as session:
+            row = await session.get(Node, node_id)
+            if row is None:
+                raise NotFound("There is no such node.")
+            row.token_id, row.token_sealed = token.id, self._seal.close(token.secret)
+        hide(token.secret)
+        return row
+
     async def all(self) -> list[Node]:
         async with self._database.session() as session:
             return list(await session.scalars(select(Node).order_by(Node.name)))

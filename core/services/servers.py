@@ -1,7 +1,7 @@
 """Making and removing servers, the settings a node asks for, and what nodes report of installations."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -46,6 +46,19 @@ class Limits:
     oom_disabled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What only administrators say of a new server: whose it is, its further addresses (allocation ids), how many of what it may have."""
+
+    owner_id: int | None = None
+    external_id: str | None = None
+    also: tuple[int, ...] = ()
+    databases: int = 0
+    allocations: int = 0
+    backups: int = 0
+    skip_scripts: bool = False
+
+
 class Servers:
     def __init__(
         self, database: Database, access: Access, activity: ActivityLog, eggs: Eggs, nodes: Nodes, live: LiveBoard, clock: Clock
@@ -76,6 +89,7 @@ class Servers:
         description: str = "",
         start: bool = False,
         uuid: str | None = None,
+        extras: Extras | None = None,
     ) -> Server:
         """Make a server at one address of a node, and tell the node, which installs it. `uuid` is for those that move in with one.
 
@@ -84,7 +98,7 @@ class Servers:
         _only_aerie(actor)
         egg = await self._eggs.get(egg_id)
         chosen = _chosen(egg, variables or {})
-        limits = _checked(limits or Limits())
+        limits, extras = _checked(limits or Limits()), extras or Extras()
         uuid = _uuid(uuid)
         if not 1 <= len(name.strip()) <= 100 or not name.isprintable():
             raise Invalid("A server's name must have 1 to 100 printable characters.")
@@ -108,12 +122,19 @@ class Servers:
             cpu=limits.cpu,
             threads=limits.threads,
             oom_disabled=limits.oom_disabled,
+            skip_scripts=extras.skip_scripts,
+            owner_id=extras.owner_id,
+            external_id=extras.external_id,
+            database_limit=extras.databases,
+            allocation_limit=extras.allocations,
+            backup_limit=extras.backups,
             installed_at=None if egg.script.strip() else self._clock.now(),
             created_at=self._clock.now(),
         )
         try:
             async with self._database.begin() as session:
                 await self._insert(session, row, ip, alias, port, chosen)
+                await _claim(session, row, extras.also)
         except IntegrityError as error:
             raise Conflict(f"A server called {name}, or one at this address, was made at the same moment.", hint="Try again.") from error
         server = await self.get(uuid)
@@ -246,8 +267,17 @@ class Servers:
         return row
 
 
+async def _claim(session: AsyncSession, server: Server, allocation_ids: Sequence[int]) -> None:
+    """Give a server more addresses of its node. Raises Conflict when one is not there or not free."""
+    for number in allocation_ids:
+        row = await session.scalar(select(Allocation).where(Allocation.id == number).with_for_update())
+        if row is None or row.node_id != server.node_id or row.server_id is not None:
+            raise Conflict("One of the additional addresses is not free on this node.", hint="Choose others.")
+        row.server_id = server.id
+
+
 def _only_aerie(actor: Actor) -> None:
-    if actor.kind is not ActorKind.SYSTEM:
+    if actor.kind is not ActorKind.SYSTEM and not actor.root_admin:
         raise Forbidden("Only an administrator of Aerie makes and removes servers.")
 
 
