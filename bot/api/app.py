@@ -2,9 +2,12 @@
 
 from aiohttp import web
 
-from bot.api.auth import NodeAuth
+from bot.api.application.routes import application_routes
+from bot.api.auth import KeyAuth, Limits, NodeAuth
+from bot.api.client.routes import client_routes
 from bot.api.errors import errors
 from bot.api.health import BotState, Health
+from bot.api.paging import ORIGIN
 from bot.api.remote.activity import RemoteActivity
 from bot.api.remote.servers import RemoteServers
 from bot.api.remote.sftp import RemoteSftp
@@ -14,14 +17,16 @@ MOST_BYTES = 4 * 1024 * 1024
 """Of one request's body."""
 
 
-def make_app(services: Services, state: BotState | None = None) -> web.Application:
+def make_app(services: Services, state: BotState | None = None, limits: Limits | None = None) -> web.Application:
     """The application, to be run by bot/app.py or a test."""
     health = Health(services, state or BotState())
     servers = RemoteServers(services.servers)
     activity = RemoteActivity(services.activity)
     sftp = RemoteSftp(services.sign_ins)
     node = NodeAuth(services.nodes).guard
+    keys = KeyAuth(services.api_keys, services.throttles, limits or Limits())
     app = web.Application(middlewares=[errors], client_max_size=MOST_BYTES)
+    app[ORIGIN] = lambda: services.nodes.origin
     app.add_routes(
         [
             web.get("/health", health.health),
@@ -33,6 +38,8 @@ def make_app(services: Services, state: BotState | None = None) -> web.Applicati
             web.post("/api/remote/servers/{uuid}/install", node(servers.report_install)),
             web.post("/api/remote/activity", node(activity.report)),
             web.post("/api/remote/sftp/auth", node(sftp.auth)),
+            *client_routes(services, keys),
+            *application_routes(services, keys),
         ]
     )
     return app

@@ -168,25 +168,24 @@ class Access:
         }
 
     async def _held_anywhere(self, session: AsyncSession, actor: Actor, servers: list[Server]) -> dict[int, frozenset[str]]:
-        """Of a person behind an API key, who asks from no guild: what they own, and what they are in each server's guild."""
-        members: dict[int, Actor | None] = {}
-        for guild_id in {server.guild_id for server in servers if server.guild_id is not None}:
-            known = await self._members.actor(guild_id, actor.discord_id, actor) if actor.discord_id is not None else None
-            members[guild_id] = known
-        owned, granted = set(await session.scalars(_guilds_of(actor))), list(await session.scalars(select(Grant).where(_granted_to(actor))))
+        """Of a person behind an API key, who asks from no guild: what they own, and what they are in each server's guild just now."""
+        guilds = {server.guild_id for server in servers if server.guild_id is not None}
+        members = {
+            guild_id: await self._members.actor(guild_id, actor.discord_id, actor) for guild_id in guilds if actor.discord_id is not None
+        }
+        owned = set(await session.scalars(_guilds_of(actor)))
+        grants = list(await session.scalars(select(Grant).where(Grant.guild_id.in_(guilds))))
         held: dict[int, frozenset[str]] = {}
         for server in servers:
             member = members.get(server.guild_id) if server.guild_id is not None else None
             if server.owner_id == actor.user_id or server.guild_id in owned or (member is not None and member.guild_admin):
                 held[server.id] = frozenset({ALL})
-            elif member is not None:
-                grants = await session.scalars(
-                    select(Grant).where(_granted(member), Grant.server_id.in_((server.id,)) | Grant.server_id.is_(None))
-                )
-                held[server.id] = frozenset(key for grant in grants for key in grant.permissions)
-            else:
-                here = [grant for grant in granted if grant.guild_id == server.guild_id and grant.server_id in (None, server.id)]
-                held[server.id] = frozenset(key for grant in here for key in grant.permissions)
+                continue
+            here = [grant for grant in grants if grant.guild_id == server.guild_id and grant.server_id in (None, server.id)]
+            own = [
+                grant for grant in here if member is not None and (grant.user_id == actor.discord_id or grant.role_id in member.role_ids)
+            ]
+            held[server.id] = frozenset(key for grant in own for key in grant.permissions)
         return held
 
 

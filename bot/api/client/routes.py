@@ -1,0 +1,43 @@
+"""The table of the Client API: method, address, handler. docs/api.md says the same in words, and a test compares the two."""
+
+from aiohttp import web
+
+from bot.api.auth import KeyAuth
+from bot.api.client.account import AccountRoutes
+from bot.api.client.gate import Gate
+from bot.api.client.servers import ServerRoutes
+from bot.api.client.settings import SettingsRoutes
+from core.services.build import Services
+
+SERVER = "/api/client/servers/{server}"
+
+
+def client_routes(services: Services, auth: KeyAuth) -> list[web.RouteDef]:
+    gate = Gate(services.access)
+    account, servers, settings = (
+        AccountRoutes(services.api_keys, services.directory),
+        ServerRoutes(services, gate),
+        SettingsRoutes(services, gate),
+    )
+    table = [
+        ("GET", "/api/client", servers.listing),
+        ("GET", "/api/client/permissions", account.permissions),
+        ("GET", "/api/client/account", account.show),
+        ("GET", "/api/client/account/activity", account.activity),
+        ("GET", "/api/client/account/api-keys", account.keys),
+        ("POST", "/api/client/account/api-keys", account.create_key),
+        ("DELETE", "/api/client/account/api-keys/{identifier}", account.delete_key),
+        ("GET", SERVER, servers.show),
+        ("GET", f"{SERVER}/websocket", servers.websocket),
+        ("GET", f"{SERVER}/resources", servers.resources),
+        ("GET", f"{SERVER}/activity", servers.activity),
+        ("POST", f"{SERVER}/command", servers.command),
+        ("POST", f"{SERVER}/power", servers.power),
+        ("GET", f"{SERVER}/startup", settings.startup),
+        ("PUT", f"{SERVER}/startup/variable", settings.set_variable),
+        ("PUT", f"{SERVER}/settings/docker-image", settings.set_image),
+        ("GET", f"{SERVER}/network/allocations", settings.allocations),
+        ("GET", f"{SERVER}/users", settings.users),
+        ("GET", f"{SERVER}/users/{{user}}", settings.user),
+    ]
+    return [web.route(method, path, auth.client(handler)) for method, path, handler in table]
