@@ -15,11 +15,15 @@ from bot.api.app import make_app
 from bot.api.health import BotState
 from bot.client import AerieClient
 from bot.commands.access import AccessCommands
+from bot.commands.account import AccountCommands
+from bot.commands.activity import activity
 from bot.commands.console import ConsoleCommands
 from bot.commands.server import ServerCommands
 from bot.endpoint import point_at
 from bot.ui import errors, presses
+from bot.ui.account import AccountButton
 from bot.ui.buttons import OldButton, ServerButton
+from bot.ui.history import PageButton
 from bot.workers.cards import Cards
 from bot.workers.console_bridge import ConsoleBridge
 from bot.workers.discord_link import DiscordLink
@@ -106,10 +110,11 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
 
 def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards) -> None:
     """Give the client its commands and buttons, and tell it whom to call."""
-    for group in (ServerCommands(), ConsoleCommands(), AccessCommands()):
+    for group in (ServerCommands(), ConsoleCommands(), AccessCommands(), AccountCommands()):
         client.tree.add_command(group)
+    client.tree.add_command(activity)
     ServerButton.presses = presses.PRESSES
-    client.dynamic_items += [ServerButton, OldButton]
+    client.dynamic_items += [ServerButton, AccountButton, PageButton, OldButton]
     client.modal_hooks.append(presses.submitted)
     client.message_hooks.append(bridge.on_message)
     client.console_attached = bridge.attach

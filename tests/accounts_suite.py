@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from core.actor import Actor
 from core.clock import ManualClock
 from core.errors import AerieError, BadRequest, Conflict, Forbidden, Invalid, LimitReached, MissingPermission, NodeUnreachable, NotFound
-from core.events import SignInsRefused
+from core.events import Event, SignInsRefused
 from core.models.activity import Activity
 from core.models.server import Server
 from core.models.user import Farewell, User
@@ -254,8 +254,7 @@ async def test_a_server_in_no_state_for_it_is_closed(world: World, status: Serve
 async def test_a_hundred_wrong_passwords_are_slowed_and_told_once(world: World) -> None:
     made = await world.a_server()
     _, password = await with_password(world)
-    name, told = f"ada.{made.short}", []
-    world.services.live.apply = told.append  # type: ignore[method-assign]
+    name, told = f"ada.{made.short}", heard(world)
     tries = await asyncio.gather(*(world.sign_in(name, f"wrong {n}", ip=f"203.0.113.9:{n}") for n in range(30)), return_exceptions=True)
     tries += [await _outcome(world.sign_in(name, f"wrong {n}")) for n in range(70)]
     assert sum(isinstance(one, Forbidden) for one in tries) == 10
@@ -270,6 +269,13 @@ async def test_a_hundred_wrong_passwords_are_slowed_and_told_once(world: World) 
     await world.sign_in(name, password)
 
 
+def heard(world: World) -> list[Event]:
+    """Events as they come."""
+    told: list[Event] = []
+    world.services.live.apply = told.append  # type: ignore[assignment,method-assign]
+    return told
+
+
 async def _outcome(trying: Any) -> Any:
     try:
         return await trying
@@ -280,8 +286,7 @@ async def _outcome(trying: Any) -> Any:
 async def test_a_name_that_many_households_try_is_slowed_for_all_but_never_closed(world: World) -> None:
     made = await world.a_server()
     _, password = await with_password(world)
-    name, told = f"ada.{made.short}", []
-    world.services.live.apply = told.append  # type: ignore[method-assign]
+    name, told = f"ada.{made.short}", heard(world)
     for n in range(20):
         with pytest.raises(Forbidden):
             await world.sign_in(name, "wrong", ip=f"203.0.113.{n}:1")
@@ -299,7 +304,12 @@ async def test_a_name_that_many_households_try_is_slowed_for_all_but_never_close
 async def test_unknown_names_are_counted_too_and_cost_a_hash(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.a_server()
     looked: list[str | None] = []
-    monkeypatch.setattr("core.services.credentials.password_fits", lambda hashed, _: bool(looked.append(hashed)))
+
+    def look(hashed: str | None, password: str) -> bool:
+        looked.append(hashed)
+        return False
+
+    monkeypatch.setattr("core.services.credentials.password_fits", look)
     for n in range(12):
         assert isinstance(await _outcome(world.sign_in(f"nobody{n}.12345678", "x")), (Forbidden if n < 10 else LimitReached))
     assert looked == [None] * 10

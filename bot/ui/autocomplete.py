@@ -16,7 +16,7 @@ from bot.ui.cards import state_of
 from bot.ui.text import CHOICE, CHOICES, clip
 from core.errors import AerieError, Invalid
 from core.models.server import Server
-from core.permissions import CONNECT, CONTROL_CONSOLE, CONTROL_RESTART, CONTROL_START, CONTROL_STOP
+from core.permissions import ACTIVITY_READ, CONNECT, CONTROL_CONSOLE, CONTROL_RESTART, CONTROL_START, CONTROL_STOP
 from core.services.live import Live
 
 log = logging.getLogger(__name__)
@@ -78,4 +78,5 @@ SERVER = ServerOption()
 SERVER_TO_START = ServerOption(CONTROL_START)
 SERVER_TO_STOP = ServerOption(CONTROL_STOP)
 SERVER_TO_RESTART = ServerOption(CONTROL_RESTART)
+SERVER_TO_AUDIT = ServerOption(ACTIVITY_READ)
 SERVER_TO_TYPE_AT = ServerOption(CONTROL_CONSOLE)

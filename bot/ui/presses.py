@@ -3,13 +3,14 @@
 Everything a press needs is in its custom_id; nothing is remembered between presses.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import discord
 
 from bot.ui import errors
+from bot.ui.account import KEY_FORM, key_sent
 from bot.ui.asker import actor_of
 from bot.ui.buttons import VERSION, Act, Interaction, Press, ServerButton
 from bot.ui.cards import kill_question
@@ -23,6 +24,8 @@ CONFIRM_WITHIN = timedelta(seconds=60)
 SNAPSHOT_LINES = 20
 LONGEST_LINE = 512
 FORM = f"{VERSION}:line:"
+
+Form = Callable[[Interaction, str, dict[str, str]], Awaitable[None]]
 
 
 def _signal(signal: PowerSignal) -> Press:
@@ -84,19 +87,30 @@ PRESSES: dict[Act, Press] = {
 }
 
 
+async def _typed(interaction: Interaction, sid: str, fields: dict[str, str]) -> None:
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    line = fields.get("line", "")
+    await interaction.client.services.console.send(actor_of(interaction), sid, line)
+    await interaction.edit_original_response(content=f"Sent `> {plain(line, 300)}`")
+
+
+FORMS: dict[str, Form] = {
+    FORM: _typed,
+    KEY_FORM: key_sent,
+}
+"""What a form does, by how its custom_id begins; it is given the rest of the custom_id and what was filled in."""
+
+
 async def submitted(interaction: Interaction) -> None:
     """A form was sent, perhaps one opened before the bot was restarted."""
     data: dict[str, Any] = dict(interaction.data or {})
     custom_id = str(data.get("custom_id", ""))
     try:
-        if not custom_id.startswith(FORM):
-            await errors.say(interaction, errors.OLD_FORM)
-            return
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        line = next((value for name, value in _fields(data.get("components", [])) if name == "line"), "")
-        ref = custom_id.removeprefix(FORM)
-        await interaction.client.services.console.send(actor_of(interaction), ref, line)
-        await interaction.edit_original_response(content=f"Sent `> {plain(line, 300)}`")
+        for start, form in FORMS.items():
+            if custom_id.startswith(start):
+                await form(interaction, custom_id.removeprefix(start), dict(_fields(data.get("components", []))))
+                return
+        await errors.say(interaction, errors.OLD_FORM)
     except Exception as error:  # noqa: BLE001 — on_interaction's failures reach nobody
         await errors.tell(interaction, error)
 

@@ -1,0 +1,116 @@
+"""The activity log in words: one sentence for each event, the only place that has them. Pure.
+
+`tests/house/test_happenings.py` finds every event the code writes and asks for its words here.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from bot.ui.text import clip, plain
+from core.clock import unix
+from core.models.activity import Activity
+from core.permissions import MEANINGS
+from core.vocabulary import Outcome
+
+
+class Words(NamedTuple):
+    """What somebody did, and what they wanted to do; `{it}` is the server."""
+
+    did: str
+    do: str
+
+
+WORDS: dict[str, Words] = {
+    "auth:sftp.fail": Words("gave a wrong password for SFTP on {it}", "sign in to SFTP on {it}"),
+    "auth:sftp.sign-in": Words("signed in to SFTP on {it}", "sign in to SFTP on {it}"),
+    "guild:grant": Words("granted rights on {it}", "grant rights on {it}"),
+    "guild:grants": Words("looked at what is granted", "look at what is granted"),
+    "guild:revoke": Words("took back rights on {it}", "take back rights on {it}"),
+    "server:activity.read": Words("read the activity of {it}", "read the activity of {it}"),
+    "server:backup.restore-failed": Words("restored a backup of {it}", "restore a backup of {it}"),
+    "server:console.attach": Words("attached the console of {it} to a channel", "attach the console of {it} to a channel"),
+    "server:console.command": Words("typed at the console of {it}", "type at the console of {it}"),
+    "server:console.detach": Words("detached the console of {it}", "detach the console of {it}"),
+    "server:console.read": Words("read the console of {it}", "read the console of {it}"),
+    "server:create": Words("made the server {it}", "make the server {it}"),
+    "server:create.node": Words("told the node of {it}", "tell the node of {it}"),
+    "server:delete": Words("deleted the server {it}", "delete the server {it}"),
+    "server:file.uploaded": Words("uploaded a file to {it}", "upload a file to {it}"),
+    "server:install": Words("installed {it}", "install {it}"),
+    "server:power.kill": Words("killed {it}", "kill {it}"),
+    "server:power.restart": Words("restarted {it}", "restart {it}"),
+    "server:power.start": Words("started {it}", "start {it}"),
+    "server:power.stop": Words("stopped {it}", "stop {it}"),
+    "server:reinstall": Words("reinstalled {it}", "reinstall {it}"),
+    "server:sftp.create": Words("made files on {it} by SFTP", "make files on {it} by SFTP"),
+    "server:sftp.create-directory": Words("made folders on {it} by SFTP", "make folders on {it} by SFTP"),
+    "server:sftp.delete": Words("deleted files on {it} by SFTP", "delete files on {it} by SFTP"),
+    "server:sftp.rename": Words("renamed files on {it} by SFTP", "rename files on {it} by SFTP"),
+    "server:sftp.write": Words("changed files on {it} by SFTP", "change files on {it} by SFTP"),
+    "user:sftp-password.create": Words("made a new password for SFTP", "make a new password for SFTP"),
+    "user:sftp-password.delete": Words("revoked their password for SFTP", "revoke their password for SFTP"),
+    "user:ssh-key.create": Words("added an SSH key", "add an SSH key"),
+    "user:ssh-key.delete": Words("removed an SSH key", "remove an SSH key"),
+}
+"""By event, as services write them and nodes report them."""
+
+_ICONS = {Outcome.OK: "", Outcome.REFUSED: "🚫 ", Outcome.FAILED: "⚠️ "}
+LINE = 390  # characters; ten lines are one page
+
+
+def words_of(event: str) -> Words:
+    """An event's words; of one nobody knows here, its name. A refused access without a name of its own is `server:` and the permission."""
+    if (known := WORDS.get(event)) is not None:
+        return known
+    permission = event.removeprefix("server:")
+    if permission in MEANINGS:
+        what = f"{MEANINGS[permission]} ({{it}})"
+        return Words(what, what)
+    name = f"`{plain(event, 60).replace('`', '')}`".replace("{", "").replace("}", "")
+    return Words(f"did {name} on {{it}}", f"do {name} on {{it}}")
+
+
+def sentence_of(row: Activity, names: Mapping[int, str]) -> str:
+    """Who did or wanted what, when, from where, and what came of it; at most LINE characters."""
+    outcome = Outcome(row.outcome) if row.outcome in list(Outcome) else Outcome.OK
+    words, who = words_of(row.event), f"**{plain(row.actor_name, 60) or 'Somebody'}**"
+    what = (words.did if outcome is Outcome.OK else words.do).format(it=_server(row, names))
+    wanted = "" if outcome is Outcome.OK else "wanted to "
+    line = f"{_ICONS[outcome]}<t:{unix(row.at)}:R> {who} {wanted}{what}{_details(row.details)}{_origin(row)}"
+    if outcome is not Outcome.OK:
+        line += f": {'it failed' if outcome is Outcome.FAILED else 'refused'}. {plain(row.reason, 160)}".rstrip()
+    return clip(line, LINE)
+
+
+def _server(row: Activity, names: Mapping[int, str]) -> str:
+    if row.server_id is not None and row.server_id in names:
+        return f"**{plain(names[row.server_id], 60)}**"
+    return f"a server that is gone (`{row.server_uuid[:8]}`)" if row.server_uuid else "all servers"
+
+
+def _details(details: Mapping[str, Any]) -> str:
+    """The part of an event's metadata that people want to read."""
+    if isinstance(command := details.get("command"), str):
+        return f": {_code(command)}"
+    if isinstance(files := details.get("files"), list) and files:
+        shown = [plain(f"{one.get('from')} → {one.get('to')}" if isinstance(one, dict) else str(one), 60) for one in files[:2]]
+        more = len(files) - len(shown) + (details.get("files_more") or 0)
+        return f": {', '.join(shown)}" + (f" and {more} more" if more else "")
+    whom = f"<@&{details['role']}>" if details.get("role") else f"<@{details['user']}>" if details.get("user") else ""
+    if whom:
+        return f", {whom}" + (f" as {plain(str(details['preset']), 20)}" if details.get("preset") else "")
+    if isinstance(mark := details.get("fingerprint"), str):
+        return f" `SHA256:{plain(mark, 50)}`"
+    return ""
+
+
+def _code(text: str) -> str:
+    """Somebody's own words, in which nothing acts."""
+    return f"`{clip(' '.join(text.replace('`', 'ˋ').split()), 100)}`" if text.strip() else "nothing"
+
+
+def _origin(row: Activity) -> str:
+    kind, _, rest = row.origin.partition(":")
+    if kind == "discord":
+        return f" in <#{rest}>" if rest.isdigit() else ""
+    return f" from {plain(row.origin, 60)}" if row.origin else ""
