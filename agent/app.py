@@ -1,5 +1,6 @@
 """The agent, running: boot order as prose. Clean ends leave the containers running."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,7 +35,7 @@ class Agent:
 async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncIterator[Agent]:
     """Folders, engine, HTTP (answering 503 for servers), then the servers one after another. Raises AerieError with what is missing."""
     clock = clock or SystemClock()
-    _make_folders(config)
+    await asyncio.to_thread(_make_folders, config)
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(Supervisor("agent", clock))
         runtime = _runtime(config, clock)

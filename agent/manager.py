@@ -42,6 +42,7 @@ class ServerManager:
         self._servers: dict[str, Server] = {}
         self._states = config.system.root_directory / "states.json"
         self._dirty = asyncio.Event()
+        self._writing = asyncio.Lock()
         self.ready = asyncio.Event()
         """Set once every known server was looked at."""
 
@@ -57,12 +58,12 @@ class ServerManager:
 
     async def boot(self) -> None:
         """Learn the servers and find out how each stands. Goes on with what is remembered while the control plane is away."""
-        saved = self._read_states()
+        saved = await asyncio.to_thread(self._read_states)
         try:
             configurations: Mapping[str, ServerConfiguration] = {entry.uuid: entry for entry in await self._remote.servers()}
         except AerieError as error:
             log.error("%s Going on with the servers known from before.", error)
-            configurations = self._remote.remembered()
+            configurations = await asyncio.to_thread(self._remote.remembered)
             self._tasks.run("ask the control plane again", self._learn_later)
         else:
             with contextlib.suppress(AerieError):
@@ -137,7 +138,7 @@ class ServerManager:
     async def close(self) -> None:
         """Let go of all servers; they run on."""
         await self._installer.close()
-        self._write_states()
+        await self._save_states()
         for server in self.all():
             await server.close()
 
@@ -147,10 +148,14 @@ class ServerManager:
                 async with asyncio.timeout(1.0):
                     await self._dirty.wait()
             self._dirty.clear()
-            self._write_states()
+            await self._save_states()
 
-    def _write_states(self) -> None:
-        body = json.dumps({server.uuid: server.saved().model_dump(mode="json") for server in self.all()})
+    async def _save_states(self) -> None:
+        async with self._writing:
+            body = json.dumps({server.uuid: server.saved().model_dump(mode="json") for server in self.all()})
+            await asyncio.to_thread(self._write_states, body)
+
+    def _write_states(self, body: str) -> None:
         self._states.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._states.with_suffix(".new")
         fresh.write_text(body, encoding="utf-8")

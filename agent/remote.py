@@ -4,6 +4,7 @@ Raises ControlPlaneAway, NotFound and NotConfigured; the settings last received 
 run while the control plane is away.
 """
 
+import asyncio
 import json
 import logging
 import random
@@ -65,7 +66,7 @@ class Remote:
                 except ValidationError as error:
                     log.warning("a server of the control plane's list cannot be read: %s", error.errors()[0]["msg"])
             page += 1
-        self._keep({entry.uuid: entry for entry in entries})
+        await asyncio.to_thread(self._keep, {entry.uuid: entry for entry in entries})
         return entries
 
     async def server(self, uuid: str) -> ServerConfiguration:

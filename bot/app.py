@@ -4,6 +4,7 @@
 it likes. What was started is stopped in reverse.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         database = await stack.enter_async_context(Database(database_url))
         backplane = await stack.enter_async_context(open_backplane(config.backplane.url.get_secret_value(), clock))
         pool = await stack.enter_async_context(NodePool(clock))
-        seal = open_seal(config.security.key.get_secret_value(), database_url)
+        seal = await asyncio.to_thread(open_seal, config.security.key.get_secret_value(), database_url)
         services = build(database, backplane, pool, clock, seal, origin=config.endpoint.public_url.rstrip("/"), accounts=config.accounts)
 
         tasks = Supervisor("bot", clock)

@@ -1,5 +1,6 @@
 """Engine, sessions, transactions, and every difference between MariaDB and SQLite. Nothing else may know which of them runs."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -83,7 +84,7 @@ class Database:
         """See that the database answers. Raises NotConfigured when it does not."""
         path = make_url(self.url).database
         if self._engine.dialect.name == "sqlite" and path and path != ":memory:":
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.to_thread(Path(path).parent.mkdir, parents=True, exist_ok=True)
         try:
             await self.ping()
         except (DBAPIError, OSError) as error:

@@ -1,5 +1,6 @@
 """All services, wired once. Commands, routes and workers see `Services`; services themselves are given only what they use."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -75,22 +76,19 @@ def build(
     backplane: Backplane,
     pool: NodePool,
     clock: Clock,
-    seal: Seal | None = None,
+    seal: Seal,
     *,
     origin: str = "",
     accounts: AccountsSection | None = None,
 ) -> Services:
-    """Wire the services. `origin` is the control plane's public address (also settable later as `services.nodes.origin`).
-
-    Without `seal`, the key file beside the SQLite database is used; a MariaDB needs one. Raises NotConfigured.
-    """
+    """Wire the services. `origin` is the control plane's public address (also settable later as `services.nodes.origin`)."""
     activity = ActivityLog(database, clock)
     accounts = accounts or AccountsSection()
     members = Members(database, clock, accounts)
     access = Access(database, activity, members)
     live = LiveBoard(database, backplane)
     eggs = Eggs(database, clock)
-    nodes = Nodes(database, pool, clock, seal or open_seal("", database.url), origin)
+    nodes = Nodes(database, pool, clock, seal, origin)
     sessions = Sessions(database, nodes, clock)
     users = Users(database, clock)
     credentials = Credentials(database, activity, sessions, clock)
@@ -149,4 +147,5 @@ async def opened(
         open_backplane(backplane_url, clock) as backplane,
         NodePool(clock) as pool,
     ):
-        yield build(database, backplane, pool, clock, open_seal(key, database_url), origin=origin, accounts=accounts)
+        seal = await asyncio.to_thread(open_seal, key, database_url)
+        yield build(database, backplane, pool, clock, seal, origin=origin, accounts=accounts)

@@ -12,6 +12,7 @@ from core.clock import SystemClock
 from core.events import EVENT, NodeBack, NodeLost, ServerDeleted, ServerPowerProgressed, ServerStateChanged, ServerStatsSampled
 from core.protocol.socket import PowerProgress, StateChange, StatsFrame
 from core.rpc.pool import NodePool
+from core.seal import Seal, new_key
 from core.services.build import build
 from core.services.live import Live, LiveBoard
 from core.vocabulary import PowerPhase, PowerSignal, ServerState
@@ -95,7 +96,7 @@ async def test_two_processes_share_what_they_see_and_hear_themselves_once(stage:
 async def test_a_deaf_backplane_costs_no_event_here(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     async with NodePool() as pool:
         dead = open_backplane("redis://127.0.0.1:1/0")
-        services = build(stage.services.database, dead, pool, SystemClock())
+        services = build(stage.services.database, dead, pool, SystemClock(), Seal(new_key()))
         for state in (RUNNING, OFFLINE):
             await services.live.publish(turned("a", state))
             assert services.live.of("a").state is state
