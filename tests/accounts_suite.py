@@ -220,6 +220,19 @@ async def test_a_forged_name_gets_nowhere(world: World, username: str) -> None:
     assert await world.rows("auth:sftp.sign-in") == []
 
 
+async def test_a_node_says_where_its_sftp_is(world: World) -> None:
+    nodes = world.services.nodes
+    assert nodes.sftp(world.node) == ("127.0.0.1", 2022)
+    assert nodes.sftp(await nodes.sftp_at(world.node.id, 2023)) == ("127.0.0.1", 2023)
+    nodes.sftp_host = "files.example.net"
+    assert nodes.sftp(world.node) == ("files.example.net", 2022)
+    assert nodes.sftp(await nodes.sftp_at(world.node.id, 22, "n1.example.net")) == ("n1.example.net", 22)
+    with pytest.raises(Invalid):
+        await nodes.sftp_at(world.node.id, 0)
+    with pytest.raises(NotFound):
+        await nodes.sftp_at(99, 22)
+
+
 async def test_a_node_lets_nobody_in_to_another_nodes_server(world: World) -> None:
     made = await world.a_server()
     _, password = await with_password(world)

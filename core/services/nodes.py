@@ -55,6 +55,17 @@ class Nodes:
             row.url = _address(url)
         return row
 
+    async def sftp_at(self, node_id: int, port: int, host: str | None = None) -> Node:
+        """Say where people's SFTP clients find a node; without `host`, where its agent is."""
+        if not 1 <= port <= 65535:
+            raise Invalid("A port must be from 1 to 65535.")
+        async with self._database.begin() as session:
+            row = await session.get(Node, node_id)
+            if row is None:
+                raise NotFound("There is no such node.")
+            row.sftp_port, row.sftp_host = port, host
+        return row
+
     def sftp(self, node: Node) -> tuple[str, int]:
         """Host and port that people's SFTP clients use."""
         return node.sftp_host or self.sftp_host or urlsplit(node.url).hostname or node.name, node.sftp_port

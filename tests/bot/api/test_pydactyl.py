@@ -77,9 +77,12 @@ async def test_an_administrator_builds_from_nothing(ring: Ring) -> None:
             assert answer.status_code == 201
             server = answer.json()["attributes"]
             assert (server["user"], server["node"], server["limits"]["memory"]) == (user["id"], node["id"], 1024)
-            assert api.servers.get_server_info(server["id"], includes=["allocations"])["relationships"]["allocations"]["data"][0][
-                "attributes"
-            ]["port"] == 25570
+            assert (
+                api.servers.get_server_info(server["id"], includes=["allocations"])["relationships"]["allocations"]["data"][0][
+                    "attributes"
+                ]["port"]
+                == 25570
+            )
             assert len(api.servers.list_servers()) == 2
             api.servers.update_server_details(server["id"], "Bea's isle", user["id"])
             api.servers.suspend_server(server["id"])
