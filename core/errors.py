@@ -5,7 +5,8 @@ They are rendered in three places only: Discord (bot/ui/errors.py), REST (bot/ap
 
     AerieError                      500 internal
     ├── Invalid                     422 invalid             a value that cannot be accepted
-    │   └── BadRequest              400 bad_request         a body or query that cannot be read
+    │   ├── BadRequest              400 bad_request         a body or query that cannot be read
+    │   └── TooLarge                413 too_large
     ├── Unauthenticated             401 unauthenticated
     ├── Forbidden                   403 forbidden
     │   └── MissingPermission       403 missing_permission  names the permission and who can grant it
@@ -54,6 +55,11 @@ class Invalid(AerieError):
 class BadRequest(Invalid):
     code = "bad_request"
     status = 400
+
+
+class TooLarge(Invalid):
+    code = "too_large"
+    status = 413
 
 
 class Unauthenticated(AerieError):

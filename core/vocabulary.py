@@ -103,3 +103,30 @@ class Resource(StrEnum):
     EGGS = "eggs"
     DATABASE_HOSTS = "database_hosts"
     SERVER_DATABASES = "server_databases"
+
+
+class AlertSeverity(StrEnum):
+    """How bad an alert is; senders' words are mapped to these by core/protocol/alerts.py."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class AlertStatus(StrEnum):
+    """Whether what an alert tells of still goes on."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class AlertSender(StrEnum):
+    """Who speaks to a webhook, told by the shape of what they send."""
+
+    ALERTMANAGER = "alertmanager"
+    GRAFANA = "grafana"
+    UPTIME_KUMA = "uptime_kuma"
+    GENERIC = "generic"
+    """The plain JSON of docs/alerts.md."""
+    AERIE = "aerie"
+    """Aerie's own alerts."""

@@ -8,16 +8,30 @@ import pytest
 from bot.commands.access import AccessCommands
 from bot.commands.account import AccountCommands
 from bot.commands.activity import activity
+from bot.commands.alert import AlertCommands
 from bot.commands.console import ConsoleCommands
 from bot.commands.server import ServerCommands
 from core.permissions import MEANINGS, PRESETS
-from core.vocabulary import ActorKind, KeyKind, Outcome, PowerPhase, PowerSignal, Resource, ServerState, ServerStatus, StopType
+from core.vocabulary import (
+    ActorKind,
+    AlertSender,
+    AlertSeverity,
+    AlertStatus,
+    KeyKind,
+    Outcome,
+    PowerPhase,
+    PowerSignal,
+    Resource,
+    ServerState,
+    ServerStatus,
+    StopType,
+)
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = [
     command
-    for group in (ServerCommands(), ConsoleCommands(), AccessCommands(), AccountCommands())
+    for group in (ServerCommands(), ConsoleCommands(), AccessCommands(), AccountCommands(), AlertCommands())
     for command in group.walk_commands()
     if hasattr(command, "parameters")
 ] + [activity]
@@ -72,7 +86,20 @@ def test_every_level_is_explained() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [ActorKind, KeyKind, Outcome, PowerPhase, PowerSignal, Resource, ServerState, ServerStatus, StopType],
+    [
+        ActorKind,
+        AlertSender,
+        AlertSeverity,
+        AlertStatus,
+        KeyKind,
+        Outcome,
+        PowerPhase,
+        PowerSignal,
+        Resource,
+        ServerState,
+        ServerStatus,
+        StopType,
+    ],
     ids=lambda kind: kind.__name__,
 )
 def test_the_glossary_explains_every_word_of_the_vocabulary(kind: type[ServerState]) -> None:
