@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 ALL = "*"
 
+ACTIVITY_READ = "activity.read"
 CONNECT = "websocket.connect"
 CONTROL_CONSOLE = "control.console"
 CONTROL_START = "control.start"

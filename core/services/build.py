@@ -15,6 +15,8 @@ from core.seal import Seal, open_seal
 from core.services.access import Access
 from core.services.activity import ActivityLog
 from core.services.administration import Administration
+from core.services.alert_sources import AlertSources
+from core.services.alerts import Alerts
 from core.services.api_keys import ApiKeys
 from core.services.console import Console
 from core.services.credentials import Credentials
@@ -45,6 +47,8 @@ class Services:
     activity: ActivityLog
     administration: Administration
     api_keys: ApiKeys
+    alert_sources: AlertSources
+    alerts: Alerts
     console: Console
     credentials: Credentials
     directory: Directory
@@ -103,6 +107,8 @@ def build(
         activity=activity,
         administration=Administration(database, activity, nodes),
         api_keys=ApiKeys(database, activity, clock),
+        alert_sources=AlertSources(database, access, activity, seal, clock),
+        alerts=Alerts(database, access, activity, clock),
         console=Console(access, activity, nodes),
         directory=directory,
         eggs=eggs,
