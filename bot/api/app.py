@@ -11,18 +11,23 @@ from bot.api.paging import ORIGIN
 from bot.api.remote.activity import RemoteActivity
 from bot.api.remote.servers import RemoteServers
 from bot.api.remote.sftp import RemoteSftp
+from bot.api.webhooks import Webhooks
+from core.clock import Clock, SystemClock
 from core.services.build import Services
 
 MOST_BYTES = 4 * 1024 * 1024
 """Of one request's body."""
 
 
-def make_app(services: Services, state: BotState | None = None, limits: Limits | None = None) -> web.Application:
+def make_app(
+    services: Services, state: BotState | None = None, limits: Limits | None = None, clock: Clock | None = None
+) -> web.Application:
     """The application, to be run by bot/app.py or a test."""
     health = Health(services, state or BotState())
     servers = RemoteServers(services.servers)
     activity = RemoteActivity(services.activity)
     sftp = RemoteSftp(services.sign_ins)
+    webhooks = Webhooks(services.alert_sources, services.alerts, clock or SystemClock())
     node = NodeAuth(services.nodes).guard
     keys = KeyAuth(services.api_keys, services.throttles, limits or Limits())
     app = web.Application(middlewares=[errors], client_max_size=MOST_BYTES)
@@ -31,6 +36,7 @@ def make_app(services: Services, state: BotState | None = None, limits: Limits |
         [
             web.get("/health", health.health),
             web.get("/ready", health.ready),
+            web.post("/webhooks/{token}", webhooks.receive),
             web.get("/api/remote/servers", node(servers.page)),
             web.post("/api/remote/servers/reset", node(servers.reset)),
             web.get("/api/remote/servers/{uuid}", node(servers.settings)),

@@ -41,6 +41,7 @@ _NAMES = {
     404: "NotFoundHttpException",
     405: "MethodNotAllowedHttpException",
     409: "ConflictHttpException",
+    413: "HttpException",
     422: "ValidationException",
     429: "TooManyRequestsHttpException",
 }
