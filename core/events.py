@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from core.protocol.socket import PowerProgress, StateChange, StatsFrame
+from core.protocol.socket import CrashReport, PowerProgress, StateChange, StatsFrame
 
 
 class _Event(BaseModel):
@@ -30,6 +30,24 @@ class ServerStatsSampled(_Event):
     type: Literal["server_stats_sampled"] = "server_stats_sampled"
     server_uuid: str
     stats: StatsFrame
+
+
+class ServerCrashed(_Event):
+    """Its process ended although nobody asked it to."""
+
+    type: Literal["server_crashed"] = "server_crashed"
+    server_uuid: str
+    crash: CrashReport
+
+
+class ServerInstallEnded(_Event):
+    """An installation or reinstallation ended, well or not."""
+
+    type: Literal["server_install_ended"] = "server_install_ended"
+    server_uuid: str
+    successful: bool
+    reinstall: bool
+    at: datetime
 
 
 class NodeLost(_Event):
@@ -67,7 +85,15 @@ class SignInsRefused(_Event):
 
 
 Event = Annotated[
-    ServerStateChanged | ServerPowerProgressed | ServerStatsSampled | NodeLost | NodeBack | ServerDeleted | SignInsRefused,
+    ServerStateChanged
+    | ServerPowerProgressed
+    | ServerStatsSampled
+    | ServerCrashed
+    | ServerInstallEnded
+    | NodeLost
+    | NodeBack
+    | ServerDeleted
+    | SignInsRefused,
     Field(discriminator="type"),
 ]
 

@@ -31,6 +31,7 @@ from core.protocol.socket import (
     JWT_NO_CONNECT,
     JWT_WRONG_SERVER,
     SUSPENDED_CLOSE_CODE,
+    CrashReport,
     Frame,
     Inbound,
     Outbound,
@@ -247,7 +248,7 @@ class Socket:
 
     # What we send
 
-    async def _tell_events(self, listener: "Listener[StateChange | PowerProgress | StatsFrame | DaemonNotice]") -> None:
+    async def _tell_events(self, listener: "Listener[StateChange | PowerProgress | StatsFrame | CrashReport | DaemonNotice]") -> None:
         with listener, suppress(ConnectionError):
             async for event in listener:
                 if self._trouble() is not None:
@@ -262,6 +263,9 @@ class Socket:
                             await self._send(Outbound.AERIE_POWER, event.model_dump_json())
                     case StatsFrame():
                         await self._send(Outbound.STATS, event.model_dump_json(exclude_none=not self._batched))
+                    case CrashReport():
+                        if self._batched:
+                            await self._send(Outbound.AERIE_CRASH, event.model_dump_json())
                     case DaemonNotice():
                         if self._may(_GATES.get(event.event, CONNECT)):
                             await self._send(event.event, event.text)

@@ -4,13 +4,18 @@ Decides only; the server acts.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from agent.runtime.runtime import Exit
 from core.config import CrashSection
+from core.protocol.socket import CrashReport
 
 WINDOW = 600.0
 """Seconds over which restarts are counted."""
+LAST_LINES, LAST_BYTES = 200, 16 * 1024
+"""Of a crash report's last words."""
 
 
 @dataclass(frozen=True)
@@ -52,3 +57,17 @@ class CrashWatch:
         if ended.oom_killed:
             return f"The server crashed: it ran out of memory (exit code {code})."
         return f"The server crashed: its process ended with exit code {code}."
+
+
+def report(ended: Exit, verdict: Verdict, uptime: float, lines: Sequence[str], at: datetime) -> CrashReport:
+    """What the control plane is told: how it ended, after how many seconds, and its newest lines that fit."""
+    kept: list[str] = []
+    room = LAST_BYTES
+    for line in reversed(lines[-LAST_LINES:]):
+        room -= len(line.encode("utf-8", "replace")) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    return CrashReport(
+        exit_code=ended.code, oom_killed=ended.oom_killed, uptime=round(uptime, 1), reason=verdict.words, lines=kept[::-1], at=at
+    )

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from agent.runtime.runtime import Exit, Runtime
-from agent.server.crash import CrashWatch
+from agent.server.crash import LAST_LINES, CrashWatch, report
 from agent.server.own_start import OwnStart
 from agent.server.standing import DaemonNotice, SavedState, Standing
 from agent.server.stats import Stats
@@ -249,6 +249,7 @@ class Server:
         """The process is gone. Comes from several sides; only the first counts."""
         standing = self._standing
         was, order = standing.state, self._queue.current
+        lived = self._stats.uptime
         if not why:
             why, code = standing.failure
         already = standing.gone.is_set()
@@ -273,6 +274,7 @@ class Server:
         standing.become(ServerState.OFFLINE, told, code, order, ended)
         self._stats.tell()
         if verdict is not None:
+            self.events.publish(report(ended, verdict, lived, self.console.history(LAST_LINES), self._clock.now()))
             self.notice(verdict.words)
             if verdict.restart:
                 self._own_start.soon()

@@ -17,7 +17,7 @@ from core.clock import Clock
 from core.fanout import Fanout
 from core.protocol.agent import LastExit
 from core.protocol.settings import ServerConfiguration, Wire
-from core.protocol.socket import Outbound, PowerProgress, StateChange, StatsFrame
+from core.protocol.socket import CrashReport, Outbound, PowerProgress, StateChange, StatsFrame
 from core.vocabulary import ServerState
 
 
@@ -40,7 +40,7 @@ class SavedState(Wire):
     install_failed: bool = False
 
 
-Event = StateChange | PowerProgress | StatsFrame | DaemonNotice
+Event = StateChange | PowerProgress | StatsFrame | CrashReport | DaemonNotice
 
 
 class Standing:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.clock import Clock
-from core.events import Event, ServerDeleted, ServerPowerProgressed, ServerStateChanged, ServerStatsSampled
+from core.events import Event, ServerCrashed, ServerDeleted, ServerPowerProgressed, ServerStateChanged, ServerStatsSampled
 from core.fanout import Fanout, Listener
-from core.protocol.socket import ConsoleBatch, Outbound, PowerProgress, StateChange, StatsFrame
+from core.protocol.socket import ConsoleBatch, CrashReport, Outbound, PowerProgress, StateChange, StatsFrame
 from core.rpc.client import NodeAddress
 from core.rpc.pool import NodePool
 from core.rpc.stream import Lost, Notice, Opened, ServerStream, Status, StreamFrame
@@ -130,6 +130,8 @@ class Streams:
             return ServerStateChanged(server_uuid=uuid, change=frame)
         if isinstance(frame, PowerProgress):
             return ServerPowerProgressed(server_uuid=uuid, progress=frame)
+        if isinstance(frame, CrashReport):
+            return ServerCrashed(server_uuid=uuid, crash=frame)
         if isinstance(frame, StatsFrame):
             return ServerStatsSampled(server_uuid=uuid, stats=frame)
         if isinstance(frame, Status):

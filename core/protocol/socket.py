@@ -3,7 +3,7 @@
 A frame is one JSON object in a text message: `{"event": name, "args": [text, …]}`; objects travel as JSON text inside args[0].
 
 Aerie's extension: after `auth`, a client may send the event `aerie.batch`. From then on it receives `aerie.console` instead of
-`console output`, and also `aerie.state` and `aerie.power`. A client that never asks sees exactly what Wings would send it.
+`console output`, and also `aerie.state`, `aerie.power` and `aerie.crash`. A client that never asks sees exactly what Wings would send it.
 """
 
 from datetime import datetime
@@ -47,6 +47,7 @@ class Outbound(StrEnum):
     AERIE_CONSOLE = "aerie.console"
     AERIE_STATE = "aerie.state"
     AERIE_POWER = "aerie.power"
+    AERIE_CRASH = "aerie.crash"
 
 
 JWT_EXPIRED = "jwt: exp claim is invalid"
@@ -110,6 +111,18 @@ class PowerProgress(Wire):
     state: ServerState
     reason: str = ""
     code: str = ""
+    at: datetime
+
+
+class CrashReport(Wire):
+    """`aerie.crash`: the process ended although nobody asked it to. `uptime` in seconds; `lines` at most 200 and 16 KiB, oldest first."""
+
+    exit_code: int | None = None
+    oom_killed: bool = False
+    uptime: float = 0.0
+    reason: str = ""
+    """What was made of it, in a sentence: started again, or why not."""
+    lines: list[str] = Field(default_factory=list)
     at: datetime
 
 

@@ -20,6 +20,7 @@ from core.protocol.socket import (
     JWT_EXPIRED,
     SUSPENDED_CLOSE_CODE,
     ConsoleBatch,
+    CrashReport,
     Frame,
     Inbound,
     Outbound,
@@ -74,7 +75,7 @@ class Notice:
     text: str
 
 
-StreamFrame = StateChange | PowerProgress | StatsFrame | ConsoleBatch | Status | Notice | Opened | Lost
+StreamFrame = StateChange | PowerProgress | StatsFrame | ConsoleBatch | CrashReport | Status | Notice | Opened | Lost
 
 
 class ServerStream:
@@ -211,6 +212,8 @@ class ServerStream:
                 return [StateChange.model_validate_json(body)]
             case Outbound.AERIE_POWER:
                 return [PowerProgress.model_validate_json(body)]
+            case Outbound.AERIE_CRASH:
+                return [CrashReport.model_validate_json(body)]
             case Outbound.AUTH_SUCCESS:
                 self._refusals = 0
                 if self._entered_once():

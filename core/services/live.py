@@ -16,7 +16,18 @@ from sqlalchemy import select
 from core.backplane.backplane import SERVERS, Backplane
 from core.db.engine import Database
 from core.errors import AerieError
-from core.events import EVENT, Event, NodeBack, NodeLost, ServerDeleted, ServerPowerProgressed, ServerStateChanged, ServerStatsSampled
+from core.events import (
+    EVENT,
+    Event,
+    NodeBack,
+    NodeLost,
+    ServerCrashed,
+    ServerDeleted,
+    ServerInstallEnded,
+    ServerPowerProgressed,
+    ServerStateChanged,
+    ServerStatsSampled,
+)
 from core.fanout import Fanout, Listener
 from core.models.server import Server
 from core.protocol.socket import StatsFrame
@@ -57,6 +68,8 @@ class LiveBoard:
         self._watchers: defaultdict[str, Fanout[Event]] = defaultdict(Fanout)
         self.changed: Fanout[str] = Fanout()
         """Uuids of servers whose `of` now says something else."""
+        self.events: Fanout[Event] = Fanout()
+        """Every event that this process hears of or tells."""
 
     def of(self, server_uuid: str) -> Live:
         entry = self._entries.get(server_uuid) or _Entry()
@@ -69,6 +82,7 @@ class LiveBoard:
 
     def apply(self, event: Event) -> None:
         """Take one event in, and pass it on to those who watch the server. Never waits."""
+        self.events.publish(event)
         match event:
             case ServerStateChanged(server_uuid=uuid, change=change):
                 entry = self._entries[uuid]
@@ -83,7 +97,7 @@ class LiveBoard:
                     entry.stats = stats
                     self.changed.publish(uuid)
                 self._tell(uuid, event)
-            case ServerPowerProgressed(server_uuid=uuid):
+            case ServerPowerProgressed(server_uuid=uuid) | ServerCrashed(server_uuid=uuid) | ServerInstallEnded(server_uuid=uuid):
                 self._tell(uuid, event)
             case NodeLost(node_id=node_id, reason=reason):
                 self._node(node_id, reason, event)

@@ -14,7 +14,7 @@ from core.actor import Actor
 from core.clock import Clock
 from core.db.engine import Database
 from core.errors import AerieError, Conflict, Forbidden, Invalid, NotFound
-from core.events import ServerDeleted
+from core.events import ServerDeleted, ServerInstallEnded
 from core.models.egg import Egg
 from core.models.guild import Guild
 from core.models.node import Node
@@ -223,6 +223,8 @@ class Servers:
             await session.execute(free.values(status=status))
         event = "server:reinstall" if reinstall else "server:install"
         await self._activity.write(_node_actor(node), event, server, Outcome.OK if successful else Outcome.FAILED)
+        ended = ServerInstallEnded(server_uuid=uuid, successful=successful, reinstall=reinstall, at=self._clock.now())
+        await self._live.publish(ended)
 
     async def reset(self, node: Node) -> int:
         """A node has booted: nothing on it is being installed or restored any more. Returns how many servers that changed."""
