@@ -18,18 +18,22 @@ from bot.client import AerieClient
 from bot.commands.access import AccessCommands
 from bot.commands.account import AccountCommands
 from bot.commands.activity import activity
+from bot.commands.alert import AlertCommands
 from bot.commands.console import ConsoleCommands
 from bot.commands.server import ServerCommands
 from bot.endpoint import point_at
 from bot.ui import errors, presses
 from bot.ui.account import AccountButton
+from bot.ui.alerts import AlertButton
 from bot.ui.buttons import OldButton, ServerButton
 from bot.ui.history import PageButton
+from bot.workers.alert_relay import AlertRelay
 from bot.workers.cards import Cards
 from bot.workers.console_bridge import ConsoleBridge
 from bot.workers.discord_link import DiscordLink
 from bot.workers.member_roles import MemberRoles
 from bot.workers.node_watch import NodeWatch
+from bot.workers.own_alerts import OwnAlerts
 from bot.workers.streams import Streams
 from bot.workers.writes import Writes
 from core import log
@@ -87,7 +91,7 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         client.interaction_hooks.append(roles.on_interaction)
         services.nodes.sftp_host = config.accounts.sftp_host
         link = DiscordLink(client, token, clock)
-        port = await _serve(stack, config, make_app(services, BotState(lambda: link.ready, tasks.health.values)))
+        port = await _serve(stack, config, make_app(services, BotState(lambda: link.ready, tasks.health.values), clock))
         services.nodes.origin = services.nodes.origin or f"http://{config.endpoint.host}:{port}"
 
         watch = NodeWatch(services, pool, clock)
@@ -95,9 +99,12 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         writes = Writes(clock)
         bridge = ConsoleBridge(client, services, streams, config.console, clock, writes)
         cards = Cards(client, services, writes, clock)
+        relay = AlertRelay(client, services, writes, clock)
+        own_alerts = OwnAlerts(services, clock)
         _furnish(client, bridge, cards)
 
         await services.live.load()
+        tasks.run("own alerts", own_alerts.run)
         tasks.run("live", services.live.run)
         tasks.run("sessions", services.sessions.run)
         tasks.run("activity", lambda: services.activity.run(timedelta(days=config.activity.keep_days)))
@@ -105,17 +112,18 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         tasks.run("streams", streams.run)
         tasks.run("console bridge", bridge.run)
         tasks.run("cards", cards.run)
+        tasks.run("alert relay", relay.run)
         tasks.run("discord", link.run)
         yield Bot(config, services, client, link, streams, tasks, port)
 
 
 def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards) -> None:
     """Give the client its commands and buttons, and tell it whom to call."""
-    for group in (ServerCommands(), ConsoleCommands(), AccessCommands(), AccountCommands()):
+    for group in (ServerCommands(), ConsoleCommands(), AccessCommands(), AccountCommands(), AlertCommands()):
         client.tree.add_command(group)
     client.tree.add_command(activity)
     ServerButton.presses = presses.PRESSES
-    client.dynamic_items += [ServerButton, AccountButton, PageButton, OldButton]
+    client.dynamic_items += [ServerButton, AccountButton, AlertButton, PageButton, OldButton]
     client.modal_hooks.append(presses.submitted)
     client.message_hooks.append(bridge.on_message)
     client.console_attached = bridge.attach
