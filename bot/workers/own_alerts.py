@@ -4,12 +4,23 @@ Facts come as events, so each of several processes sees them; a row of its own p
 being told twice. Must never invent trouble: what is not known (a node not asked yet) raises and resolves nothing.
 """
 
+import asyncio
 import logging
 from collections import defaultdict
 
 from core.clock import Clock
 from core.errors import AerieError
-from core.events import Event, NodeBack, NodeLost, ServerCrashed, ServerDeleted, ServerInstallEnded, ServerStateChanged, ServerStatsSampled
+from core.events import (
+    Event,
+    NodeBack,
+    NodeLost,
+    ServerCrashed,
+    ServerDeleted,
+    ServerInstallEnded,
+    ServerStateChanged,
+    ServerStatsSampled,
+    SignInsRefused,
+)
 from core.models.server import Server
 from core.protocol.alerts import AlertBatch, AlertItem, clean, fingerprint
 from core.services.build import Services
@@ -22,6 +33,8 @@ MIB = 1024 * 1024
 CALM = 0.95
 """Share of its disk limit below which a server counts as within it again."""
 CRASH_LINES = 12
+GUESSED = "Wrong SFTP passwords"
+FADES_AFTER = 1200.0  # s; while it goes on it is told every ten minutes
 ALIVE = ServerStateChanged | ServerStatsSampled
 
 
@@ -35,17 +48,38 @@ class OwnAlerts:
         self._looked = float("-inf")
         self._firing: set[tuple[int, str]] = set()
         """Guild and fingerprint of what fires as far as this process knows; resolving anything else is left undone."""
+        self._fading: dict[tuple[int, str], float] = {}
+        """Alerts that end by silence, and when they were heard of last."""
 
     async def run(self) -> None:
         """Turn events into alerts, for ever."""
         with self._services.live.events.listen(10_000) as events:
             await self._look()
-            self._firing = {(row.guild_id, row.fingerprint) for row in await self._services.alerts.firing_own()}
-            async for event in events:
+            rows = await self._services.alerts.firing_own()
+            self._firing = {(row.guild_id, row.fingerprint) for row in rows}
+            began = self._clock.monotonic()
+            self._fading = {(row.guild_id, row.fingerprint): began for row in rows if row.title.startswith(GUESSED)}
+            while True:
                 try:
-                    await self._heed(event)
-                except AerieError as error:
-                    log.warning("an alert of Aerie's own could not be kept: %s", error)
+                    async with asyncio.timeout(LOOK_EVERY):
+                        heard = await events.drain()
+                except TimeoutError:
+                    heard = []
+                for event in heard:
+                    try:
+                        await self._heed(event)
+                    except AerieError as error:
+                        log.warning("an alert of Aerie's own could not be kept: %s", error)
+                await self._fade()
+
+    async def _fade(self) -> None:
+        """Guessing of passwords is over when nothing is heard of it for a while."""
+        now = self._clock.monotonic()
+        for key, heard in list(self._fading.items()):
+            if now - heard >= FADES_AFTER:
+                del self._fading[key]
+                item = AlertItem(key[1], "", AlertStatus.RESOLVED)
+                await self._tell(key[0], item, None)
 
     async def _look(self) -> None:
         self._looked = self._clock.monotonic()
@@ -69,6 +103,8 @@ class OwnAlerts:
             case ServerStateChanged(server_uuid=uuid) | ServerStatsSampled(server_uuid=uuid):
                 if (server := await self._server(uuid)) is not None:
                     await self._alive(server, event)
+            case SignInsRefused():
+                await self._guessed(event)
             case ServerDeleted(server_uuid=uuid):
                 if (server := self._servers.pop(uuid, None)) is not None:
                     for kind in ("crash", "disk", "install"):
@@ -89,6 +125,14 @@ class OwnAlerts:
             await self._tell(server.guild_id, disk_full(server, used), server)
         elif used < limit * CALM or not limit:
             await self._resolve(server, "disk", "Its files are within its limit again.")
+
+    async def _guessed(self, event: SignInsRefused) -> None:
+        await self._look()
+        item = guessed(event)
+        homes = {server.guild_id for server in self._servers.values() if server.node_id == event.node_id}
+        for guild_id in homes - {None}:
+            await self._tell(guild_id, item, None)
+            self._fading[guild_id or 0, item.fingerprint] = self._clock.monotonic()
 
     async def _node(self, event: NodeLost | NodeBack) -> None:
         await self._look()
@@ -172,6 +216,20 @@ def disk_full(server: Server, used: int) -> AlertItem:
         value=f"{used // MIB} MiB of {server.disk} MiB",
         labels={"server": server.name, "node": server.node.name},
         occurrence="disk",
+    )
+
+
+def guessed(event: SignInsRefused) -> AlertItem:
+    """Somebody tries passwords at a node."""
+    return AlertItem(
+        fingerprint("sign-ins", str(event.node_id), event.household),
+        clean(f"{GUESSED} on {event.node_name}", 200),
+        severity=AlertSeverity.WARNING,
+        text="Further tries are slowed down. If it was one of you, set a new password with `/account sftp`; else nothing needs to be done.",
+        value=f"{event.tries} tries",
+        labels={"node": clean(event.node_name, 100), "from": clean(event.household, 100), "name": clean(event.username, 100)},
+        starts_at=event.at,
+        occurrence=f"sign-ins {event.at.isoformat()}",
     )
 
 
