@@ -91,7 +91,7 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         client.interaction_hooks.append(roles.on_interaction)
         services.nodes.sftp_host = config.accounts.sftp_host
         link = DiscordLink(client, token, clock)
-        port = await _serve(stack, config, make_app(services, BotState(lambda: link.ready, tasks.health.values), clock))
+        port = await _serve(stack, config, make_app(services, BotState(lambda: link.ready, tasks.health.values), clock=clock))
         services.nodes.origin = services.nodes.origin or f"http://{config.endpoint.host}:{port}"
 
         watch = NodeWatch(services, pool, clock)
