@@ -214,6 +214,29 @@ class PowerSection(Section):
     """From SIGKILL to the container's end."""
 
 
+class SftpSection(Section):
+    """The agent's SFTP server, where people reach their servers' files."""
+
+    enabled: bool = True
+    """Whether there is one."""
+    host: str = "0.0.0.0"
+    """Address to listen on."""
+    port: int = Field(default=2022, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    read_only: bool = False
+    """Let nobody change files through it."""
+    login_timeout: float = Field(default=30.0, gt=0)
+    """Seconds from connecting to being signed in."""
+    keepalive_interval: float = Field(default=60.0, ge=0)
+    """Seconds between questions whether a silent client is still there; after three without answer it is gone. 0 never asks."""
+    idle_timeout: float = Field(default=1800.0, ge=0)
+    """Seconds after which a session that asks for nothing is ended; 0 never ends it."""
+    connections: int = Field(default=400, ge=1)
+    """Connections at once, at most."""
+    household_connections: int = Field(default=32, ge=1)
+    """Connections at once from one address (of IPv6: from one /64), at most."""
+
+
 class ThrottleSection(Section):
     """Wings' console throttle: more than `lines` per `line_reset_interval` ms are counted, not sent."""
 
@@ -266,6 +289,7 @@ class AgentConfig(Config):
     docker: DockerSection = Field(default_factory=DockerSection)
     install: InstallSection = Field(default_factory=InstallSection)
     power: PowerSection = Field(default_factory=PowerSection)
+    sftp: SftpSection = Field(default_factory=SftpSection)
     throttles: ThrottleSection = Field(default_factory=ThrottleSection)
     crash: CrashSection = Field(default_factory=CrashSection)
     allowed_origins: list[str] = Field(default_factory=list)

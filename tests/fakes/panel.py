@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from core.protocol.remote import InstallReport
+from core.protocol.remote import ActivityEntry, ActivityReport, InstallReport, SftpAuth, SftpGrant
 from core.protocol.settings import ServerConfiguration
 from core.tokens import NodeToken
 
@@ -30,6 +30,9 @@ class Panel:
     """Every report taken, by its path, in order."""
     mood: dict[str, int] = field(default_factory=dict)
     """Statuses that single paths are answered with."""
+    sftp: dict[tuple[str, str], SftpGrant] = field(default_factory=dict)
+    """What a name with a password or key line may do."""
+    sftp_asked: list[SftpAuth] = field(default_factory=list)
     resets: int = 0
     status: int = 0
     """Answer everything with this status, when set."""
@@ -38,6 +41,11 @@ class Panel:
     rude: str = ""
     """Answer everything with this text, when set."""
     requests: list[str] = field(default_factory=list)
+
+    @property
+    def activity(self) -> list[ActivityEntry]:
+        """Every activity entry taken, in order."""
+        return [entry for path, body in self.posts if path == "/activity" for entry in ActivityReport.model_validate(body).data]
 
     def body(self, uuid: str) -> dict[str, Any]:
         return self.servers[uuid].model_dump(mode="json")
@@ -83,6 +91,14 @@ async def standing(token: NodeToken) -> AsyncIterator[Panel]:
         panel.installs[request.match_info["uuid"]] = InstallReport.model_validate_json(await request.read())
         return web.Response(status=204)
 
+    async def sign_in(request: web.Request) -> web.Response:
+        wanted = SftpAuth.model_validate_json(await request.read())
+        panel.sftp_asked.append(wanted)
+        granted = panel.sftp.get((wanted.username, wanted.password.strip()))
+        if granted is None:
+            return web.json_response({"errors": [{"code": "x", "status": "403", "detail": "wrong"}]}, status=403)
+        return web.json_response(granted.model_dump(mode="json"))
+
     async def activity(request: web.Request) -> web.Response:
         panel.posts.append(("/activity", await request.json()))
         return web.Response(status=204)
@@ -97,6 +113,7 @@ async def standing(token: NodeToken) -> AsyncIterator[Panel]:
             web.get("/api/remote/servers", index),
             web.post("/api/remote/activity", activity),
             web.post("/api/remote/servers/reset", reset),
+            web.post("/api/remote/sftp/auth", sign_in),
             web.get("/api/remote/servers/{uuid}", show),
             web.get("/api/remote/servers/{uuid}/install", script),
             web.post("/api/remote/servers/{uuid}/install", installed),
