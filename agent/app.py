@@ -1,6 +1,7 @@
 """The agent, running: boot order as prose. Clean ends leave the containers running."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from agent.api.app import make_app
+from agent.api.keys import SftpDoor
 from agent.journal import Journal
 from agent.manager import ServerManager
 from agent.outbox import Outbox
@@ -16,10 +18,13 @@ from agent.remote import connected
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.process import ProcessRuntime
 from agent.runtime.runtime import Runtime
+from agent.sftp.server import SftpServer
 from core.clock import Clock, SystemClock
 from core.config import AgentConfig
 from core.errors import NotConfigured
 from core.supervise import Supervisor
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Agent:
     port: int
     url: str
     manager: ServerManager
+    sftp: SftpServer
 
 
 @asynccontextmanager
@@ -47,7 +53,9 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         stack.push_async_callback(outbox.close)
         manager = ServerManager(config, runtime, remote, outbox, clock, tasks)
         stack.push_async_callback(manager.close)
-        runner = web.AppRunner(make_app(manager, runtime, remote, config, clock, tasks), access_log=None, shutdown_timeout=3.0)
+        sftp = SftpServer(config, manager.get, remote.sftp_auth, outbox.activity, clock, tasks)
+        app = make_app(manager, runtime, remote, config, clock, tasks, SftpDoor(sftp.end_sessions))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=3.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, config.api.host, config.api.port, ssl_context=_tls(config))
@@ -62,7 +70,13 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         host = "127.0.0.1" if config.api.host in ("0.0.0.0", "::") else config.api.host
         await manager.boot()
         outbox.begin()
-        yield Agent(port, f"{'https' if config.api.certificate else 'http'}://{host}:{port}", manager)
+        stack.push_async_callback(sftp.close)
+        if config.sftp.enabled:
+            try:
+                await sftp.start()
+            except NotConfigured as error:  # games go on without it, and people can still use Discord
+                log.error("%s", error)
+        yield Agent(port, f"{'https' if config.api.certificate else 'http'}://{host}:{port}", manager, sftp)
 
 
 def _runtime(config: AgentConfig, clock: Clock) -> Runtime:

@@ -18,9 +18,9 @@ from pydantic import ValidationError
 
 from core.clock import Clock
 from core.config import RemoteSection
-from core.errors import AerieError, NotConfigured, NotFound
+from core.errors import AerieError, Forbidden, NotConfigured, NotFound
 from core.log import hide
-from core.protocol.remote import ACCEPT, InstallScript, RemoteError, ServerEntry, ServerPage
+from core.protocol.remote import ACCEPT, InstallScript, RemoteError, ServerEntry, ServerPage, SftpAuth, SftpGrant
 from core.protocol.settings import ServerConfiguration, Wire
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ W = TypeVar("W", bound=Wire)
 VERSION = "0.1.0"
 FIRST_WAIT, FACTOR, LONGEST_WAIT = 0.5, 1.5, 12.0
 """Seconds between tries (Wings)."""
+SIGN_IN = "/sftp/auth"
 
 
 class ControlPlaneAway(AerieError):
@@ -37,6 +38,12 @@ class ControlPlaneAway(AerieError):
 
     code = "control_plane_away"
     status = 503
+
+
+class SignInRefused(Forbidden):
+    """Name, password or key is not right, or the server may not be used now."""
+
+    code = "sign_in_refused"
 
 
 class Remote:
@@ -95,6 +102,14 @@ class Remote:
         except AerieError:
             return False
         return False
+
+    async def sftp_auth(self, wanted: SftpAuth) -> SftpGrant | None:
+        """What somebody who signs in to SFTP may do; None when the control plane refuses, for whatever reason (Wings: any 4xx)."""
+        try:
+            body = await self._ask("POST", SIGN_IN, wanted.model_dump())
+        except SignInRefused:
+            return None
+        return self._read(SftpGrant, body, SIGN_IN)
 
     async def reset(self) -> None:
         await self._ask("POST", "/servers/reset")
@@ -162,6 +177,8 @@ class Remote:
             detail = RemoteError.model_validate_json(text).errors[0].detail
         except (ValidationError, IndexError):
             detail = ""
+        if path == SIGN_IN and 400 <= status < 500 and status != 401:  # 403 is a wrong password here, not a wrong node's token
+            raise SignInRefused(detail or "The control plane refuses the sign-in.")
         if status >= 500 or status == 429:
             raise ControlPlaneAway(f"The control plane failed ({status}).", hint="Look at the bot's log.")
         if status == 404:

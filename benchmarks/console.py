@@ -174,6 +174,7 @@ async def main() -> None:
                     "remote": {"url": panel.url, "token_id": panel.token.id, "token": panel.token.secret},
                     "system": {"root_directory": place / "agent", "data": place / "volumes"},
                     "docker": {"host": host, "network": "none"},
+                    "sftp": {"enabled": False},
                     "throttles": {"enabled": False},
                 }
             )

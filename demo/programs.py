@@ -56,6 +56,7 @@ def agent_program(stage: Stage) -> Program:
                 "gid": GAME_USER,
             },
             "docker": docker,
+            "sftp": {"host": HOST, "port": stage.remembered.ports["sftp"]},
         },
     )
 

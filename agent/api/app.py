@@ -8,7 +8,7 @@ from agent.api import power, servers, system, websocket
 from agent.api.auth import bearer
 from agent.api.denials import Denials
 from agent.api.errors import Handler, answer, errors
-from agent.api.keys import CLOCK, CONFIG, MANAGER, REMOTE, RUNTIME, TASKS
+from agent.api.keys import CLOCK, CONFIG, MANAGER, REMOTE, RUNTIME, SFTP, TASKS, SftpDoor
 from agent.api.system import read
 from agent.manager import ServerManager
 from agent.remote import Remote
@@ -23,12 +23,18 @@ LARGEST_BODY = 1024 * 1024
 
 
 def make_app(
-    manager: ServerManager, runtime: Runtime, remote: Remote, config: AgentConfig, clock: Clock, tasks: Supervisor
+    manager: ServerManager,
+    runtime: Runtime,
+    remote: Remote,
+    config: AgentConfig,
+    clock: Clock,
+    tasks: Supervisor,
+    sftp: SftpDoor,
 ) -> web.Application:
     """The application; it owns nothing of what it is given."""
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=[errors, bearer(config.remote.token.get_secret_value()), _not_yet])
     app[MANAGER], app[RUNTIME], app[REMOTE] = manager, runtime, remote
-    app[CONFIG], app[CLOCK], app[TASKS] = config, clock, tasks
+    app[CONFIG], app[CLOCK], app[TASKS], app[SFTP] = config, clock, tasks, sftp
     app[websocket.DENIALS] = Denials(clock)
     app[websocket.SOCKETS] = {}
     app[websocket.FRAMES] = WeakKeyDictionary()
@@ -70,6 +76,7 @@ async def _sync(request: web.Request) -> web.Response:
     done = await servers.sync(request)
     server = servers.named(request)
     if server.suspended:
+        request.app[SFTP].end_sessions("", [server.uuid])
         for socket in list(request.app[websocket.SOCKETS].get(server.uuid, ())):
             await socket.close(SUSPENDED_CLOSE_CODE, "server is suspended")
     return done
@@ -81,8 +88,9 @@ async def _deny(request: web.Request) -> web.Response:
 
 
 async def _deauthorize(request: web.Request) -> web.Response:
-    """Refuse this user's tokens from now on and close the sockets of the servers named, or of all."""
+    """Refuse this user's tokens from now on and close the sockets and SFTP sessions of the servers named, or of all."""
     wanted = await read(request, Deauthorize)
+    request.app[SFTP].end_sessions(wanted.user, wanted.servers)
     request.app[websocket.DENIALS].deny_user(wanted.user, wanted.servers)
     sockets = request.app[websocket.SOCKETS]
     for uuid in wanted.servers or list(sockets):

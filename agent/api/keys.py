@@ -1,5 +1,8 @@
 """What handlers find in the application: typed keys."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 from aiohttp import web
 
 from agent.manager import ServerManager
@@ -9,9 +12,19 @@ from core.clock import Clock
 from core.config import AgentConfig
 from core.supervise import Supervisor
 
+
+@dataclass(frozen=True)
+class SftpDoor:
+    """What the API may do to SFTP."""
+
+    end_sessions: Callable[[str, Sequence[str]], None] = lambda user, servers: None
+    """Ends the sessions of a user (empty: of everybody) on these servers, or on all when none is named."""
+
+
 MANAGER = web.AppKey("manager", ServerManager)
 RUNTIME = web.AppKey("runtime", Runtime)
 REMOTE = web.AppKey("remote", Remote)
 CONFIG = web.AppKey("config", AgentConfig)
 CLOCK = web.AppKey("clock", Clock)
+SFTP = web.AppKey("sftp", SftpDoor)
 TASKS = web.AppKey("tasks", Supervisor)

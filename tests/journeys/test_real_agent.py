@@ -50,6 +50,7 @@ async def agent(stage: Stage, bot: Bot, tmp_path: Path) -> AsyncIterator[Agent]:
             "remote": {"url": f"http://127.0.0.1:{bot.port}", "token_id": stage.token.id, "token": stage.token.secret},
             "system": {"root_directory": str(root), "data": str(root / "volumes")},
             "docker": {"runtime": "process"},
+            "sftp": {"enabled": False},
         }
     )
     async with agent_running(config) as app:

@@ -56,6 +56,7 @@ def config(panel: Panel, folder: Path) -> AgentConfig:
             "remote": {"url": panel.url, "token_id": panel.token.id, "token": panel.token.secret, "timeout": 2},
             "system": {"root_directory": folder, "data": folder / "volumes", "check_permissions_on_boot": False},
             "docker": {"runtime": "process"},
+            "sftp": {"enabled": False},
             "power": {"stop_timeout": 5, "ready_timeout": 10},
         }
     )
