@@ -60,13 +60,27 @@ OPERATIONS: dict[str, Callable[[Rooted, bytes], object]] = {
 }
 """What follows a link in the last place."""
 
-WAYS: dict[str, Callable[[Path, Path], object]] = {
-    "absolute": lambda inside, outside: (inside / "a").symlink_to(outside),
-    "relative": lambda inside, outside: (inside / "a").symlink_to("../server-twin"),
-    "chain": lambda inside, outside: ((inside / "b").symlink_to("../server-twin"), (inside / "a").symlink_to("b")),
-    "deep": lambda inside, outside: ((inside / "d").mkdir(), (inside / "a").symlink_to("d/../../server-twin")),
-    "by proc": lambda inside, outside: (inside / "a").symlink_to(f"/proc/self/root{outside}"),
-    "the root by its own path": lambda inside, outside: (inside / "a").symlink_to(f"{inside}/../server-twin"),
+
+def _made(*steps: tuple[str, str]) -> Callable[[Path, Path], None]:
+    """Links by name and target; a target of nothing makes a folder."""
+
+    def make(inside: Path, outside: Path) -> None:
+        for name, target in steps:
+            if target:
+                (inside / name).symlink_to(target.format(inside=inside, outside=outside))
+            else:
+                (inside / name).mkdir()
+
+    return make
+
+
+WAYS: dict[str, Callable[[Path, Path], None]] = {
+    "absolute": _made(("a", "{outside}")),
+    "relative": _made(("a", "../server-twin")),
+    "chain": _made(("b", "../server-twin"), ("a", "b")),
+    "deep": _made(("d", ""), ("a", "d/../../server-twin")),
+    "by proc": _made(("a", "/proc/self/root{outside}")),
+    "the root by its own path": _made(("a", "{inside}/../server-twin")),
 }
 
 
@@ -97,7 +111,12 @@ def test_fs_2_nothing_is_made_through_a_dangling_link(place: Place) -> None:
     (place.inside / "a").symlink_to(place.outside / "made")
     (place.inside / "file").symlink_to(place.outside / "made-file")
     files = place.files()
-    for act in (lambda: files.make_folder(b"a/b"), lambda: write(files, b"a/x"), lambda: write(files, b"file")):
+    acts: list[Callable[[], object]] = [
+        lambda: files.make_folder(b"a/b"),
+        lambda: write(files, b"a/x"),
+        lambda: write(files, b"file"),
+    ]
+    for act in acts:
         with pytest.raises(AerieError):
             act()
     assert place.untouched()
@@ -163,7 +182,7 @@ def test_fs_6_a_path_that_changes_all_the_time_never_leads_out(place: Place, exc
     end = time.monotonic() + LONGEST_RACE
     while (rounds < ROUNDS or not done) and time.monotonic() < end:
         rounds += 1
-        for act in (
+        acts: list[Callable[[], object]] = [
             lambda: write(files, b"p/x"),
             lambda: read(files, b"p/secret"),
             lambda: files.set_mode(b"p/secret", 0o777),
@@ -174,7 +193,8 @@ def test_fs_6_a_path_that_changes_all_the_time_never_leads_out(place: Place, exc
             lambda: files.remove_folder(b"p/made"),
             lambda: files.rename(b"p/x", b"p/y", replace=True),
             lambda: files.remove_file(b"p/y"),
-        ):
+        ]
+        for act in acts:
             try:
                 act()
                 done += 1
@@ -222,13 +242,14 @@ def test_fs_8_names_of_any_bytes_work(place: Place) -> None:
 @pytest.mark.parametrize("path", [b"", b"/", b".", b"a/.."])
 def test_fs_9_the_root_itself_stays(place: Place, path: bytes) -> None:
     files = place.files()
-    for act in (
+    acts: list[Callable[[], object]] = [
         lambda: files.remove_folder(path),
         lambda: files.remove_file(path),
         lambda: files.rename(path, b"x", replace=True),
         lambda: files.set_mode(path, 0),
         lambda: files.make_folder(path),
-    ):
+    ]
+    for act in acts:
         with pytest.raises(AerieError):
             act()
     assert place.inside.is_dir()

@@ -3,14 +3,15 @@
 import asyncio
 import os
 import struct
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncssh
 import pytest
-from asyncssh.sftp import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_TRUNC, FXF_WRITE
 
 from agent.sftp import packets
 from agent.sftp.handles import MOST_HANDLES
+from agent.sftp.packets import APPEND, CREATE, EXCLUSIVE, TRUNCATE, WRITE
 from tests.agent.sftp.conftest import ALL, Bench, bench_with, until
 
 MIB = 1024 * 1024
@@ -28,16 +29,17 @@ async def test_a_file_goes_up_and_comes_down_the_same(bench: Bench) -> None:
             await file.write(data)
         assert (bench.folder / "world.dat").read_bytes() == data
         async with sftp.open("world.dat", "rb") as file:
-            assert await file.read() == data
+            came: object = await file.read()
+            assert came == data
 
 
 async def test_an_interrupted_upload_is_resumed(bench: Bench) -> None:
     async with bench.session() as sftp:
         async with sftp.open("/x", "wb") as file:
             await file.write(b"first half, ")
-        async with sftp.open("/x", FXF_WRITE, encoding=None) as file:
+        async with sftp.open("/x", WRITE, encoding=None) as file:
             await file.write(b"second half", 12)
-        async with sftp.open("/x", FXF_WRITE | FXF_APPEND, encoding=None) as file:
+        async with sftp.open("/x", WRITE | APPEND, encoding=None) as file:
             await file.write(b"!", 0)
     assert (bench.folder / "x").read_bytes() == b"first half, second half!"
 
@@ -45,16 +47,16 @@ async def test_an_interrupted_upload_is_resumed(bench: Bench) -> None:
 async def test_opening_to_write_keeps_what_is_there_unless_told_to_cut(bench: Bench) -> None:
     (bench.folder / "x").write_bytes(b"old text")
     async with bench.session() as sftp:
-        async with sftp.open("/x", FXF_WRITE | FXF_CREAT, encoding=None) as file:
+        async with sftp.open("/x", WRITE | CREATE, encoding=None) as file:
             await file.write(b"new", 0)
         assert (bench.folder / "x").read_bytes() == b"new text"
-        async with sftp.open("/x", FXF_WRITE | FXF_TRUNC, encoding=None):
+        async with sftp.open("/x", WRITE | TRUNCATE, encoding=None):
             pass
         assert (bench.folder / "x").read_bytes() == b""
         with pytest.raises(asyncssh.SFTPFailure, match="is there already"):
-            await sftp.open("/x", FXF_WRITE | FXF_CREAT | FXF_EXCL, encoding=None)
+            await sftp.open("/x", WRITE | CREATE | EXCLUSIVE, encoding=None)
         with pytest.raises(asyncssh.SFTPNoSuchFile):
-            await sftp.open("/nothing", FXF_WRITE, encoding=None)
+            await sftp.open("/nothing", WRITE, encoding=None)
 
 
 async def test_names_change_and_go(bench: Bench) -> None:
@@ -112,12 +114,12 @@ async def test_nothing_outside_can_be_reached(bench: Bench, tmp_path: Path) -> N
             await link(sftp, "../../secret", "/mine")
 
 
-CASES = {
+CASES: dict[str, tuple[str, Callable[[asyncssh.SFTPClient], Awaitable[object]]]] = {
     "list": ("file.read", lambda sftp: sftp.listdir("/")),
     "stat": ("file.read", lambda sftp: sftp.stat("/x")),
     "read": ("file.read-content", lambda sftp: sftp.open("/x", "rb")),
-    "change": ("file.update", lambda sftp: sftp.open("/x", FXF_WRITE, encoding=None)),
-    "create": ("file.create", lambda sftp: sftp.open("/new", FXF_WRITE | FXF_CREAT, encoding=None)),
+    "change": ("file.update", lambda sftp: sftp.open("/x", WRITE, encoding=None)),
+    "create": ("file.create", lambda sftp: sftp.open("/new", WRITE | CREATE, encoding=None)),
     "folder": ("file.create", lambda sftp: sftp.mkdir("/folder")),
     "link": ("file.create", lambda sftp: link(sftp, "x", "/l")),
     "rename": ("file.update", lambda sftp: sftp.rename("/x", "/y")),
@@ -141,7 +143,7 @@ async def test_each_operation_needs_its_permission(bench: Bench, case: str) -> N
 
 
 async def test_a_new_file_can_be_finished_by_who_may_only_create(bench: Bench) -> None:
-    async with bench.session("file.create") as sftp, sftp.open("/new", FXF_WRITE | FXF_CREAT, encoding=None) as file:
+    async with bench.session("file.create") as sftp, sftp.open("/new", WRITE | CREATE, encoding=None) as file:
         await file.write(b"all of it", 0)
         await file.utime((5, 6))
     assert (bench.folder / "new").stat().st_mtime == 6
@@ -160,7 +162,8 @@ async def test_a_read_only_node_lets_nobody_write(tmp_path: Path, host_key_folde
             with pytest.raises(asyncssh.SFTPOpUnsupported, match="read-only"):
                 await act
         async with sftp.open("/x", "rb") as file:
-            assert await file.read() == b"x"
+            came: object = await file.read()
+            assert came == b"x"
 
 
 async def test_quo_2_the_disk_limit_holds_while_writing(bench: Bench) -> None:
