@@ -275,3 +275,17 @@ async def test_an_idle_session_ends(tmp_path: Path, host_key_folder: Path) -> No
             async with asyncio.timeout(30):
                 await connection.wait_closed()
         await until(lambda: bench.agent.sftp.sessions == 0)
+
+
+async def test_ses_3_a_server_that_is_being_installed_is_left_alone(bench: Bench) -> None:
+    bench.permit(*ALL)
+    async with bench.connect() as connection:
+        sftp = await connection.start_sftp_client()
+        bench.agent.manager.get(bench.uuid).end_installation = lambda why: None
+        with pytest.raises((asyncssh.Error, OSError)):
+            async with asyncio.timeout(20):
+                await sftp.stat("/")
+        with pytest.raises(asyncssh.PermissionDenied):
+            async with bench.connect():
+                pass
+    bench.agent.manager.get(bench.uuid).end_installation = None
