@@ -13,6 +13,7 @@ from datetime import timedelta
 from aiohttp import web
 
 from bot.api.app import make_app
+from bot.api.auth import Limits
 from bot.api.health import BotState
 from bot.client import AerieClient
 from bot.commands.access import AccessCommands
@@ -91,12 +92,13 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         client.interaction_hooks.append(roles.on_interaction)
         services.nodes.sftp_host = config.accounts.sftp_host
         link = DiscordLink(client, token, clock)
-        port = await _serve(stack, config, make_app(services, BotState(lambda: link.ready, tasks.health.values), clock=clock))
+        writes = Writes(clock)
+        services.api_keys.owners.update(config.discord.owners)
+        port = await _serve(stack, config, _endpoint(config, services, client, link, tasks, writes, clock))
         services.nodes.origin = services.nodes.origin or f"http://{config.endpoint.host}:{port}"
 
         watch = NodeWatch(services, pool, clock)
         streams = Streams(services, pool, tasks, clock, watch)
-        writes = Writes(clock)
         bridge = ConsoleBridge(client, services, streams, config.console, clock, writes)
         cards = Cards(client, services, writes, clock)
         relay = AlertRelay(client, services, writes, clock)
@@ -115,6 +117,16 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         tasks.run("alert relay", relay.run)
         tasks.run("discord", link.run)
         yield Bot(config, services, client, link, streams, tasks, port)
+
+
+def _endpoint(
+    config: BotConfig, services: Services, client: AerieClient, link: DiscordLink, tasks: Supervisor, writes: Writes, clock: Clock
+) -> web.Application:
+    """The HTTP endpoint, told what it may know of the rest."""
+    state = BotState(lambda: link.ready, tasks.health.values, lambda: {"discord_writes": writes.all_waiting})
+    limits = Limits(config.rest.client_per_minute, config.rest.application_per_minute)
+    token = config.metrics.token.get_secret_value()
+    return make_app(services, state, limits, client.metrics, metrics_token=token, clock=clock)
 
 
 def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards) -> None:

@@ -15,6 +15,7 @@ from discord import app_commands
 
 from core.clock import Clock
 from core.errors import AerieError
+from core.metrics import Metrics
 from core.services.build import Services
 from core.supervise import Supervisor
 
@@ -35,6 +36,8 @@ class AerieTree(app_commands.CommandTree["AerieClient"]):
         )
 
     async def on_error(self, interaction: discord.Interaction["AerieClient"], error: app_commands.AppCommandError, /) -> None:
+        if interaction.command is not None:
+            self.client.metrics.commands.labels(interaction.command.qualified_name, "failed").inc()
         await self.client.failed(interaction, error)
 
 
@@ -55,6 +58,7 @@ class AerieClient(discord.Client):
         self.tasks = tasks
         self.clock = clock
         self.failed = failed
+        self.metrics = Metrics()
         self.test_guild = discord.Object(test_guild) if test_guild else None
         self.tree = AerieTree(self)
         self.dynamic_items: list[type[discord.ui.DynamicItem[Any]]] = []
@@ -68,6 +72,9 @@ class AerieClient(discord.Client):
     async def setup_hook(self) -> None:
         """Runs after the sign-in and before the gateway: persistent buttons and, only when it changed, the command tree."""
         self.add_dynamic_items(*self.dynamic_items)
+        if self.application is not None:
+            team = self.application.team
+            self.services.api_keys.owners |= {member.id for member in team.members} if team else {self.application.owner.id}
         await self.sync()
 
     async def wait_until_ready(self) -> None:
@@ -117,6 +124,11 @@ class AerieClient(discord.Client):
     async def on_message(self, message: discord.Message) -> None:
         for hook in self.message_hooks:
             await hook(message)
+
+    async def on_app_command_completion(
+        self, _: discord.Interaction["AerieClient"], command: app_commands.Command[Any, ..., Any] | app_commands.ContextMenu
+    ) -> None:
+        self.metrics.commands.labels(command.qualified_name, "ok").inc()
 
     async def on_interaction(self, interaction: discord.Interaction["AerieClient"]) -> None:
         """Forms: discord.py forgets them when it restarts, so their state is in the custom_id and they are answered here."""

@@ -41,6 +41,8 @@ class DiscordSection(Section):
     """Address of a local Discord (`aerie sandbox`), for instance http://127.0.0.1:8300; empty means the real one."""
     test_guild: int | None = None
     """Register commands in this guild only, where changes show at once; empty means everywhere."""
+    owners: list[int] = Field(default_factory=list)
+    """Discord ids of administrators of Aerie, who may have application keys, beside the owner of the bot's application."""
 
 
 class DatabaseSection(Section):
@@ -104,6 +106,22 @@ class ActivitySection(Section):
 
     keep_days: int = Field(default=90, ge=1)
     """Days after which entries are forgotten."""
+
+
+class RestSection(Section):
+    """The REST APIs for people's programs."""
+
+    client_per_minute: int = Field(default=256, ge=1)
+    """Requests to the Client API that one user may make in a minute, with all their keys together."""
+    application_per_minute: int = Field(default=240, ge=1)
+    """Requests to the Application API that one user may make in a minute."""
+
+
+class MetricsSection(Section):
+    """/metrics for Prometheus."""
+
+    token: SecretStr = SecretStr("")
+    """What Prometheus must send as a bearer token; empty lets anybody read the metrics."""
 
 
 class ApiSection(Section):
@@ -276,6 +294,8 @@ class BotConfig(Config):
     backplane: BackplaneSection = Field(default_factory=BackplaneSection)
     endpoint: EndpointSection = Field(default_factory=EndpointSection)
     console: ConsoleSection = Field(default_factory=ConsoleSection)
+    rest: RestSection = Field(default_factory=RestSection)
+    metrics: MetricsSection = Field(default_factory=MetricsSection)
     accounts: AccountsSection = Field(default_factory=AccountsSection)
     activity: ActivitySection = Field(default_factory=ActivitySection)
 

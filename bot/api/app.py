@@ -7,12 +7,14 @@ from bot.api.auth import KeyAuth, Limits, NodeAuth
 from bot.api.client.routes import client_routes
 from bot.api.errors import errors
 from bot.api.health import BotState, Health
+from bot.api.metrics import MetricsRoute, stopwatch
 from bot.api.paging import ORIGIN
 from bot.api.remote.activity import RemoteActivity
 from bot.api.remote.servers import RemoteServers
 from bot.api.remote.sftp import RemoteSftp
 from bot.api.webhooks import Webhooks
 from core.clock import Clock, SystemClock
+from core.metrics import Metrics
 from core.services.build import Services
 
 MOST_BYTES = 4 * 1024 * 1024
@@ -20,22 +22,30 @@ MOST_BYTES = 4 * 1024 * 1024
 
 
 def make_app(
-    services: Services, state: BotState | None = None, limits: Limits | None = None, clock: Clock | None = None
+    services: Services,
+    state: BotState | None = None,
+    limits: Limits | None = None,
+    metrics: Metrics | None = None,
+    *,
+    metrics_token: str = "",
+    clock: Clock | None = None,
 ) -> web.Application:
     """The application, to be run by bot/app.py or a test."""
-    health = Health(services, state or BotState())
+    state, metrics = state or BotState(), metrics or Metrics()
+    health, prometheus = Health(services, state), MetricsRoute(services, state, metrics, metrics_token)
     servers = RemoteServers(services.servers)
     activity = RemoteActivity(services.activity)
     sftp = RemoteSftp(services.sign_ins)
     webhooks = Webhooks(services.alert_sources, services.alerts, clock or SystemClock())
     node = NodeAuth(services.nodes).guard
     keys = KeyAuth(services.api_keys, services.throttles, limits or Limits())
-    app = web.Application(middlewares=[errors], client_max_size=MOST_BYTES)
+    app = web.Application(middlewares=[stopwatch(metrics, clock or SystemClock()), errors], client_max_size=MOST_BYTES)
     app[ORIGIN] = lambda: services.nodes.origin
     app.add_routes(
         [
             web.get("/health", health.health),
             web.get("/ready", health.ready),
+            web.get("/metrics", prometheus.show),
             web.post("/webhooks/{token}", webhooks.receive),
             web.get("/api/remote/servers", node(servers.page)),
             web.post("/api/remote/servers/reset", node(servers.reset)),

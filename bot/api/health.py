@@ -1,7 +1,7 @@
 """/health: does the process live. /ready: can it do its work. Both are open, so they name no addresses and no errors' texts."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -20,6 +20,8 @@ class BotState:
     discord: Callable[[], bool] = lambda: False
     """Whether the gateway connection stands."""
     workers: Callable[[], Iterable[WorkerHealth]] = tuple
+    queues: Callable[[], Mapping[str, int]] = dict
+    """What waits in each queue, by the queue's name."""
 
 
 class Health:

@@ -162,6 +162,11 @@ class Writes:
         """How many writes wait in a channel."""
         return len(self._lanes[channel_id].waiting) if channel_id in self._lanes else 0
 
+    @property
+    def all_waiting(self) -> int:
+        """How many writes wait in all channels together."""
+        return sum(len(lane.waiting) for lane in self._lanes.values())
+
     def _lane(self, channel_id: int) -> _Lane:
         lane = self._lanes.get(channel_id)
         if lane is None:

@@ -56,6 +56,12 @@ class ApiKeys:
         self._database = database
         self._activity = activity
         self._clock = clock
+        self.owners: set[int] = set()
+        """Discord ids of administrators of Aerie; bot/app.py fills it from the settings, and the client with the application's owner."""
+
+    def is_root(self, user: User) -> bool:
+        """Whether they administer Aerie itself: by their row, or because the settings or Discord name them."""
+        return user.root_admin or user.discord_id in self.owners
 
     async def create(
         self,
@@ -71,7 +77,7 @@ class ApiKeys:
 
         An application key needs a root admin; without `rights` it may read and write everything. Raises Invalid, Forbidden, LimitReached.
         """
-        if kind is KeyKind.APPLICATION and not user.root_admin:
+        if kind is KeyKind.APPLICATION and not self.is_root(user):
             raise Forbidden(
                 "Only an administrator of Aerie may have an application key.",
                 hint="Name them in [discord] owners, or make a client key.",
@@ -125,6 +131,7 @@ class ApiKeys:
         known = row.secret_hash if row else "0" * 64
         if not same(known, fingerprint(token[API_IDENTIFIER:])) or row is None:
             raise Unauthenticated(_UNKNOWN)
+        row.user.root_admin = self.is_root(row.user)  # the row is detached: nothing is written
         caller = Caller(row.user, row, _actor(row.user, address))
         if row.allowed_ips and not _within(address, row.allowed_ips):
             reason = "This API key may not be used from this address."

@@ -120,6 +120,11 @@ class Directory:
             found[server.id] = [(users[number], sorted(held)) for number, held in sorted(keys.items()) if number != server.owner_id]
         return found
 
+    async def census(self) -> list[tuple[str, str | None]]:
+        """Uuid and status of every server."""
+        async with self._database.session() as session:
+            return [(uuid, status) for uuid, status in await session.execute(select(Server.uuid, Server.status))]
+
     async def allocated(self, node_ids: Collection[int]) -> dict[int, tuple[int, int]]:
         """Memory (MB) and disk (MiB) that a node's servers may use together, by node."""
         sums = select(Server.node_id, func.sum(Server.memory), func.sum(Server.disk)).where(Server.node_id.in_(node_ids))

@@ -76,6 +76,10 @@ class LiveBoard:
         lost = self._lost.get(self._nodes.get(server_uuid, -1))
         return Live(entry.state, entry.since, entry.reason, entry.stats, lost is None, lost or "")
 
+    def lost(self, node_id: int) -> str | None:
+        """Why a node is lost; None while it is up, or nobody has told."""
+        return self._lost.get(node_id)
+
     def place(self, server_uuid: str, node_id: int) -> None:
         """Say on which node a server lives, so that a lost node shows on it."""
         self._nodes[server_uuid] = node_id

@@ -23,6 +23,7 @@ CLOSETS = {
     "alembic": ("core/db/",),
     "aiomysql": ("core/db/",),
     "aiosqlite": ("core/db/",),
+    "prometheus_client": ("core/metrics",),
     "redis": ("core/backplane/redis", "front/checks"),
     "jwt": ("core/tokens",),
     "cryptography": ("core/seal", "core/ssh_keys"),
