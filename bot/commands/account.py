@@ -6,6 +6,7 @@ import discord
 from discord import app_commands
 
 from bot.client import AerieClient
+from bot.commands.account_keys import ApiKeyCommands
 from bot.ui import account
 from bot.ui.account import Own, pressed
 from bot.ui.asker import actor_of
@@ -68,7 +69,8 @@ class AccountCommands(app_commands.Group):
     """Your own account"""
 
     def __init__(self) -> None:
-        super().__init__(name="account", description="Your own account: SFTP, SSH keys")
+        super().__init__(name="account", description="Your own account: SFTP, SSH keys, API keys")
+        self.add_command(ApiKeyCommands())
         self.add_command(SshKeyCommands())
 
     @app_commands.command(description="Where and how you sign in to SFTP; makes your password the first time")
@@ -91,6 +93,6 @@ class AccountCommands(app_commands.Group):
             f"Account made: <t:{unix(user.created_at)}:R>",
             f"Password for SFTP: {made}",
             f"SSH keys: {len(found)}",
-            *(["You are an administrator of Aerie."] if user.root_admin else []),
+            *(["You are an administrator of Aerie."] if interaction.client.services.api_keys.is_root(user) else []),
         ]
         await interaction.edit_original_response(content="\n".join(lines))
