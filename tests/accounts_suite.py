@@ -15,6 +15,7 @@ from core.clock import ManualClock
 from core.errors import AerieError, BadRequest, Conflict, Forbidden, Invalid, LimitReached, MissingPermission, NodeUnreachable, NotFound
 from core.events import Event, SignInsRefused
 from core.models.activity import Activity
+from core.models.node import Node
 from core.models.server import Server
 from core.models.user import Farewell, User
 from core.protocol.remote import ActivityEntry, SftpAuth, SftpGrant
@@ -262,6 +263,31 @@ async def test_a_server_in_no_state_for_it_is_closed(world: World, status: Serve
         await world.sign_in(f"ada.{made.short}", password)
     await world.set_status(made, None)
     await world.sign_in(f"ada.{made.short}", password)
+
+
+async def test_a_server_on_a_node_in_maintenance_is_closed_and_an_owner_needs_no_guild(world: World) -> None:
+    made = await world.a_server()
+    user, password = await with_password(world, member())
+    with pytest.raises(Forbidden):
+        await world.sign_in(f"mia.{made.short}", password)
+    async with world.services.database.begin() as session:
+        await session.execute(update(Server).where(Server.id == made.id).values(owner_id=user.id))
+    assert (await world.sign_in(f"mia.{made.short}", password)).permissions == ["*"]
+    async with world.services.database.begin() as session:
+        await session.execute(update(Node).where(Node.id == world.node.id).values(maintenance=True))
+    with pytest.raises(Conflict):
+        await world.sign_in(f"mia.{made.short}", password)
+
+
+async def test_whoever_is_in_no_guild_is_not_asked_after_again_and_again(world: World) -> None:
+    made = await world.a_server()
+    mia = await world.services.users.of(member())
+    for _ in range(5):
+        assert await world.services.access.permissions_of(mia, made) == frozenset()
+    assert world.roles.asked == 1
+    await world.services.members.seen(member())  # and is one now
+    await world.services.guilds.grant(owner(), preset="viewer", user_id=33)
+    assert await world.services.access.permissions_of(mia, made) != frozenset()
 
 
 async def test_a_hundred_wrong_passwords_are_slowed_and_told_once(world: World) -> None:

@@ -88,6 +88,8 @@ class Access:
         """
         if user.root_admin:
             return frozenset({ALL, *ADMIN_SOCKET})
+        if server.owner_id == user.id:
+            return frozenset({ALL})
         if server.guild_id is None:
             return frozenset()
         actor = await self.actor_in(server.guild_id, user)

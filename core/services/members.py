@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import delete, select
@@ -61,6 +61,7 @@ class Members:
         self._fresh = timedelta(seconds=accounts.roles_fresh)
         self._oldest = timedelta(hours=accounts.roles_max_age)
         self._written: dict[tuple[int, int], tuple[Described, datetime]] = {}
+        self._absent: dict[tuple[int, int], datetime] = {}
         self.discord: Discord = Silent()
         """Who is asked; bot/app.py gives the client."""
         self.lessened: list[Lost] = []
@@ -83,6 +84,8 @@ class Members:
             row = await session.get(Member, (guild_id, discord_id))
             guild = await session.get(Guild, guild_id)
         now = self._clock.now()
+        if row is None and now - self._absent.get((guild_id, discord_id), datetime.min.replace(tzinfo=UTC)) <= self._fresh:
+            return None
         if row is None or now - row.seen_at > self._fresh:
             try:
                 async with asyncio.timeout(ASK_WITHIN):
@@ -140,6 +143,9 @@ class Members:
 
     async def _forget(self, guild_id: int, discord_id: int, *, known: bool) -> None:
         self._written.pop((guild_id, discord_id), None)
+        if len(self._absent) > 10_000:
+            self._absent.clear()
+        self._absent[guild_id, discord_id] = self._clock.now()
         async with self._database.begin() as session:
             await session.execute(delete(Member).where(Member.guild_id == guild_id, Member.discord_id == discord_id))
         if known:

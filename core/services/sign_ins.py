@@ -214,6 +214,8 @@ def address_of(text: str) -> str:
 
 def _obstacle(server: Server) -> Conflict | None:
     """Why nobody may touch the server's files now."""
+    if server.node.maintenance:
+        return ServerBusy(f"The node of {server.name} is in maintenance.", hint="Try again when it is over.")
     if server.status is None:
         return None
     if server.status == ServerStatus.SUSPENDED:

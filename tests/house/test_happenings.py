@@ -48,7 +48,8 @@ def test_the_search_finds_events() -> None:
 
 @pytest.mark.parametrize(("event", "beginning"), sorted(set(_written())))
 def test_an_event_that_is_written_has_its_words(event: str, beginning: bool) -> None:
-    assert event in WORDS or (beginning and any(known.startswith(event) for known in WORDS)), (
+    permission = event.removeprefix("server:") in MEANINGS  # a refusal without a name of its own
+    assert event in WORDS or permission or (beginning and any(known.startswith(event) for known in WORDS)), (
         f"{event} has no words in bot/ui/happenings.py"
     )
 
@@ -63,4 +64,3 @@ def test_words_fit_into_a_sentence(event: str) -> None:
         assert words[0].islower()
         assert not words.endswith(".")
         assert words.format(it="X")
-    assert event.removeprefix("server:") not in MEANINGS or event == "server:activity.read"
