@@ -1,4 +1,4 @@
-"""The front door: `aerie demo | tour | up | bot | agent | sandbox | migrate | doctor`.
+"""The front door: `aerie demo | tour | up | bot | agent | sandbox | migrate | doctor | egg`.
 
 Knows the command line alone and starts what front/ and demo/ wire; each command imports its own room, so that an agent's machine never
 loads discord.py. Nothing may import this module.
@@ -118,6 +118,23 @@ def sandbox(
     except (NotLoopback, SeedError, OSError) as error:
         _fail(f"The sandbox cannot start: {error}")
         raise typer.Exit(2) from error
+
+
+eggs = typer.Typer(no_args_is_help=True, help="Egg files, the recipes of games.")
+app.add_typer(eggs, name="egg")
+
+
+@eggs.callback()
+def eggs_help() -> None:
+    """Egg files, the recipes of games."""
+
+
+@eggs.command()
+def check(files: Annotated[list[Path], typer.Argument(help="Egg files, JSON or YAML.", show_default=False)]) -> None:
+    """Read egg files as `/egg import` would: one line for each that fails and why; exits 1 if any does."""
+    from front.eggs import check as program
+
+    raise typer.Exit(program(files, _say, _fail))
 
 
 def _run(program: Coroutine[Any, Any, None]) -> None:
