@@ -27,8 +27,10 @@ class Node(Numbered, Named, Dated, Base):
     """Address of the agent, without a trailing slash."""
     location: Mapped[str] = mapped_column(String(60), default="local")
     """Short code that games see as P_SERVER_LOCATION."""
-    memory = 0
-    disk = 0
+    memory: Mapped[int] = mapped_column(default=0)
+    """MB that servers may be given here together; 0 is what the machine has."""
+    disk: Mapped[int] = mapped_column(default=0)
+    """MiB that servers may be given here together; 0 sets no limit."""
     sftp_host: Mapped[str | None]
     """Name or address that SFTP clients use; None: the one in `url`."""
     sftp_port: Mapped[int] = mapped_column(default=2022)
