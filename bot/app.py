@@ -81,7 +81,16 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         backplane = await stack.enter_async_context(open_backplane(config.backplane.url.get_secret_value(), clock))
         pool = await stack.enter_async_context(NodePool(clock))
         seal = await asyncio.to_thread(open_seal, config.security.key.get_secret_value(), database_url)
-        services = build(database, backplane, pool, clock, seal, origin=config.endpoint.public_url.rstrip("/"), accounts=config.accounts)
+        services = build(
+            database,
+            backplane,
+            pool,
+            clock,
+            seal,
+            origin=config.endpoint.public_url.rstrip("/"),
+            accounts=config.accounts,
+            managers_may_build=config.discord.managers_may_build,
+        )
 
         tasks = Supervisor("bot", clock)
         client = AerieClient(services, tasks, clock, errors.tell, test_guild=config.discord.test_guild)

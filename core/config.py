@@ -43,6 +43,8 @@ class DiscordSection(Section):
     """Register commands in this guild only, where changes show at once; empty means everywhere."""
     owners: list[int] = Field(default_factory=list)
     """Discord ids of administrators of Aerie, who may have application keys, beside the owner of the bot's application."""
+    managers_may_build: bool = True
+    """Whether managers of any guild may change nodes and eggs, which all guilds share."""
 
 
 class DatabaseSection(Section):

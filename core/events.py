@@ -48,6 +48,8 @@ class ServerInstallEnded(_Event):
     successful: bool
     reinstall: bool
     at: datetime
+    reason: str = ""
+    """Why it failed, for people; empty when the node did not say."""
 
 
 class NodeLost(_Event):

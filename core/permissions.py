@@ -108,4 +108,4 @@ def allows(held: Collection[str], permission: str) -> bool:
 
 def meaning(permission: str) -> str:
     """The permission in words that finish «you may …»."""
-    return MEANINGS.get(permission, permission)
+    return "manage it" if permission == ALL else MEANINGS.get(permission, permission)

@@ -102,6 +102,10 @@ class NodeClient:
         """Removes container and files. Raises NotFound when the node does not have it."""
         await self._call("DELETE", f"/api/servers/{uuid}")
 
+    async def install(self, uuid: str, *, again: bool) -> None:
+        """Run the install script, `again` over the files of an installed server. Accepted on return. Raises NotFound."""
+        await self._call("POST", f"/api/servers/{uuid}/{'reinstall' if again else 'install'}")
+
     async def power(self, uuid: str, signal: PowerSignal) -> str:
         """Hand over a signal; returns the id it is told about under, empty from a stock Wings."""
         answer = await self._call("POST", f"/api/servers/{uuid}/power", PowerRequest(action=signal))

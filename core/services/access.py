@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core import permissions
 from core.actor import Actor
 from core.db.engine import Database
-from core.errors import MissingPermission, NotFound
+from core.errors import Forbidden, MissingPermission, NotFound
 from core.models.guild import Grant, Guild
 from core.models.server import Server, whole_servers
 from core.models.user import Member, User
@@ -25,10 +25,11 @@ from core.vocabulary import ActorKind
 
 
 class Access:
-    def __init__(self, database: Database, activity: ActivityLog, members: Members) -> None:
+    def __init__(self, database: Database, activity: ActivityLog, members: Members, *, managers_may_build: bool = True) -> None:
         self._database = database
         self._activity = activity
         self._members = members
+        self._managers_may_build = managers_may_build
 
     async def server(self, actor: Actor, ref: str | int, permission: str, *, event: str = "") -> Server:
         """The server called `ref` (id, uuid, first 8 characters of it, or name) in the actor's guild, if the actor may.
@@ -134,6 +135,22 @@ class Access:
         error = MissingPermission(permission, permissions.meaning(permission).replace(" it", " its servers"), grantors=_grantors(guild))
         await self._activity.refused(actor, event, None, error, {"permission": permission})
         raise error
+
+    async def require_builder(self, actor: Actor, *, event: str) -> None:
+        """For nodes and eggs, which all guilds share: Aerie itself, and managers unless the settings say otherwise.
+
+        Raises MissingPermission and Forbidden.
+        """
+        if actor.kind is ActorKind.SYSTEM or actor.root_admin:
+            return
+        await self.require_in_guild(actor, ALL, event=event)
+        if not self._managers_may_build:
+            error = Forbidden(
+                "Nodes and eggs are changed by whoever runs Aerie, not from Discord.",
+                hint="The setting [discord] managers_may_build allows it to managers.",
+            )
+            await self._activity.refused(actor, event, None, error)
+            raise error
 
     async def _find(self, session: AsyncSession, actor: Actor, ref: str | int) -> Server | None:
         """By the surest reading of `ref` first, so that no server can hide another by its name."""

@@ -17,10 +17,12 @@ from core.services.activity import ActivityLog
 from core.services.administration import Administration
 from core.services.alert_sources import AlertSources
 from core.services.alerts import Alerts
+from core.services.allocations import Allocations
 from core.services.api_keys import ApiKeys
 from core.services.console import Console
 from core.services.credentials import Credentials
 from core.services.directory import Directory
+from core.services.drafts import Drafts
 from core.services.eggs import Eggs
 from core.services.fleet import Fleet
 from core.services.guilds import Guilds
@@ -30,6 +32,7 @@ from core.services.locations import Locations
 from core.services.members import Members
 from core.services.nodes import Nodes
 from core.services.people import People
+from core.services.placement import Placement
 from core.services.power import Power
 from core.services.servers import Servers
 from core.services.sessions import Sessions
@@ -46,12 +49,14 @@ class Services:
     access: Access
     activity: ActivityLog
     administration: Administration
+    allocations: Allocations
     api_keys: ApiKeys
     alert_sources: AlertSources
     alerts: Alerts
     console: Console
     credentials: Credentials
     directory: Directory
+    drafts: Drafts
     eggs: Eggs
     fleet: Fleet
     guilds: Guilds
@@ -61,6 +66,7 @@ class Services:
     locations: Locations
     nodes: Nodes
     people: People
+    placement: Placement
     power: Power
     servers: Servers
     sessions: Sessions
@@ -84,15 +90,16 @@ def build(
     *,
     origin: str = "",
     accounts: AccountsSection | None = None,
+    managers_may_build: bool = True,
 ) -> Services:
     """Wire the services. `origin` is the control plane's public address (also settable later as `services.nodes.origin`)."""
     activity = ActivityLog(database, clock)
     accounts = accounts or AccountsSection()
     members = Members(database, clock, accounts)
-    access = Access(database, activity, members)
+    access = Access(database, activity, members, managers_may_build=managers_may_build)
     live = LiveBoard(database, backplane)
-    eggs = Eggs(database, clock)
-    nodes = Nodes(database, pool, clock, seal, origin)
+    eggs = Eggs(database, access, activity, clock)
+    nodes = Nodes(database, access, activity, pool, clock, seal, origin)
     sessions = Sessions(database, nodes, clock)
     users = Users(database, clock)
     credentials = Credentials(database, activity, sessions, clock)
@@ -102,15 +109,20 @@ def build(
 
     members.lessened.append(lessened)
     directory = Directory(database)
+    allocations = Allocations(database, access, activity, nodes)
+    placement = Placement(database, nodes, allocations, clock)
+    servers = Servers(database, access, activity, eggs, nodes, live, clock)
     return Services(
         access=access,
         activity=activity,
         administration=Administration(database, activity, nodes),
+        allocations=allocations,
         api_keys=ApiKeys(database, activity, clock),
         alert_sources=AlertSources(database, access, activity, seal, clock),
         alerts=Alerts(database, access, activity, clock),
         console=Console(access, activity, nodes),
         directory=directory,
+        drafts=Drafts(database, access, eggs, placement, servers, clock),
         eggs=eggs,
         credentials=credentials,
         guilds=Guilds(database, access, activity, members, sessions, clock),
@@ -121,8 +133,9 @@ def build(
         locations=Locations(database, activity, clock),
         nodes=nodes,
         people=People(database, activity, clock),
+        placement=placement,
         power=Power(access, activity, nodes, live),
-        servers=Servers(database, access, activity, eggs, nodes, live, clock),
+        servers=servers,
         sessions=sessions,
         sign_ins=SignIns(database, users, credentials, access, activity, backplane, live, clock, accounts),
         users=users,

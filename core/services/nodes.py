@@ -1,24 +1,36 @@
-"""Nodes: machines that run servers. The only place that seals and opens their secrets."""
+"""Nodes: machines that run servers. The only place that seals and opens their secrets.
 
+Methods with an actor ask whether they may; `create` and `move` are Aerie's own.
+"""
+
+import re
 from urllib.parse import urlsplit
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
+from core.actor import Actor
 from core.clock import Clock
 from core.db.engine import Database
 from core.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from core.log import hide
 from core.models.node import Node
+from core.models.server import Server
 from core.rpc.client import NodeAddress, NodeClient
 from core.rpc.pool import NodePool
 from core.seal import Seal
+from core.services.access import Access
+from core.services.activity import ActivityLog
 from core.tokens import NodeToken, new_node_token, same
 
 
 class Nodes:
-    def __init__(self, database: Database, pool: NodePool, clock: Clock, seal: Seal, origin: str = "") -> None:
+    def __init__(
+        self, database: Database, access: Access, activity: ActivityLog, pool: NodePool, clock: Clock, seal: Seal, origin: str = ""
+    ) -> None:
         self._database = database
+        self._access = access
+        self._activity = activity
         self._pool = pool
         self._clock = clock
         self._seal = seal
@@ -27,13 +39,30 @@ class Nodes:
         self.sftp_host = ""
         """Name for SFTP of nodes without one of their own; the setting `accounts.sftp_host`."""
 
-    async def create(self, name: str, url: str, token: NodeToken | None = None, *, location: str = "local") -> tuple[Node, NodeToken]:
-        """Make a node and its token, which cannot be read again by people. Raises Invalid and Conflict."""
+    async def make(
+        self, actor: Actor, name: str, url: str, *, location: str = "local", memory: int = 0, disk: int = 0
+    ) -> tuple[Node, NodeToken]:
+        """Make a node for somebody who may; see `create`. Raises MissingPermission too."""
+        await self._access.require_builder(actor, event="node:create")
+        made = await self.create(name, url, location=location, memory=memory, disk=disk)
+        await self._activity.write(actor, "node:create", metadata={"node": made[0].name})
+        return made
+
+    async def create(
+        self, name: str, url: str, token: NodeToken | None = None, *, location: str = "local", memory: int = 0, disk: int = 0
+    ) -> tuple[Node, NodeToken]:
+        """Make a node and its token, which cannot be read again by people. Memory MB, disk MiB, see Node. Raises Invalid and Conflict."""
+        if memory < 0 or disk < 0:
+            raise Invalid("A node cannot give less than nothing.")
+        if not re.fullmatch(r"[\w.\-]{1,60}", location, re.ASCII):
+            raise Invalid("A node's location is a short code of letters, digits, dots and dashes.")
         token = token or new_node_token()
         row = Node(
             name=_name(name),
             url=_address(url),
             location=location,
+            memory=memory,
+            disk=disk,
             token_id=token.id,
             token_sealed=self._seal.close(token.secret),
             created_at=self._clock.now(),
@@ -45,6 +74,24 @@ class Nodes:
             raise Conflict(f"There is already a node called {name}, or one with this token.", hint="Choose another name.") from error
         hide(token.secret)
         return row, token
+
+    async def remove(self, actor: Actor, ref: str | int) -> Node:
+        """Forget a node that has no servers, its ports included. Raises Conflict, NotFound and MissingPermission."""
+        await self._access.require_builder(actor, event="node:delete")
+        row = await self.find(ref)
+        try:
+            async with self._database.begin() as session:
+                count = await session.scalar(select(func.count()).select_from(Server).where(Server.node_id == row.id)) or 0
+                if count:
+                    raise Conflict(
+                        f"The node {row.name} cannot be deleted: it has {count} server{'' if count == 1 else 's'}.",
+                        hint="Delete them first.",
+                    )
+                await session.execute(delete(Node).where(Node.id == row.id))
+        except IntegrityError as error:
+            raise Conflict(f"A server was made on the node {row.name} at the same moment.", hint="Delete it first.") from error
+        await self._activity.write(actor, "node:delete", metadata={"node": row.name})
+        return row
 
     async def move(self, node_id: int, url: str) -> Node:
         """Give a node another address."""
@@ -84,6 +131,17 @@ class Nodes:
     async def all(self) -> list[Node]:
         async with self._database.session() as session:
             return list(await session.scalars(select(Node).order_by(Node.name)))
+
+    async def find(self, ref: str | int) -> Node:
+        """By id or name. Raises NotFound, naming the nodes there are."""
+        rows = await self.all()
+        text = str(ref).strip()
+        found = [row for row in rows if not isinstance(ref, int) and row.name.lower() == text.lower()]
+        found = found or [row for row in rows if str(row.id) == text]
+        if not found:
+            names = ", ".join(row.name for row in rows[:8]) or "none yet"
+            raise NotFound("There is no such node.", hint=f"There are: {names}.")
+        return found[0]
 
     async def by_name(self, name: str) -> Node:
         """Raises NotFound."""

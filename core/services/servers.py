@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,12 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.actor import Actor
 from core.clock import Clock
 from core.db.engine import Database
-from core.errors import AerieError, Conflict, Forbidden, Invalid, NotFound
+from core.errors import AerieError, Conflict, Forbidden, Invalid, NotFound, ServerBusy, ServerSuspended
 from core.events import ServerDeleted, ServerInstallEnded
 from core.models.egg import Egg
 from core.models.guild import Guild
 from core.models.node import Node
 from core.models.server import Allocation, Server, ServerVariable, whole_servers
+from core.permissions import ALL
 from core.protocol.agent import CreateServer
 from core.protocol.remote import InstallScript, Page, ServerEntry, ServerPage
 from core.protocol.settings import ServerConfiguration
@@ -28,6 +30,7 @@ from core.services.configuration import configuration
 from core.services.eggs import Eggs
 from core.services.live import LiveBoard
 from core.services.nodes import Nodes
+from core.services.variables import demand
 from core.vocabulary import ActorKind, Outcome, ServerStatus
 
 log = logging.getLogger(__name__)
@@ -78,8 +81,8 @@ class Servers:
         name: str,
         egg_id: int,
         node_id: int,
-        ip: str,
-        port: int,
+        ip: str | None = None,
+        port: int | None = None,
         guild_id: int | None = None,
         limits: Limits | None = None,
         variables: Mapping[str, str] | None = None,
@@ -91,25 +94,32 @@ class Servers:
         uuid: str | None = None,
         extras: Extras | None = None,
     ) -> Server:
-        """Make a server at one address of a node, and tell the node, which installs it. `uuid` is for those that move in with one.
+        """Make a server on a node and tell the node, which installs it. `uuid` is for those that move in with one.
 
-        A node that cannot take it now learns of it when it next starts; the activity log says so. Raises Invalid, NotFound, Conflict.
+        Without `port` it gets the first free one of the node. Managers make servers in their own guild, on ports the node was given and
+        with an image of the egg; Aerie itself anywhere. A node that cannot take it now is reminded by `remind`; the activity log says so.
+        Raises Invalid, NotFound, Conflict and MissingPermission.
         """
-        _only_aerie(actor)
+        ours = actor.kind is ActorKind.SYSTEM or actor.root_admin
+        if not ours:
+            await self._may_make(actor, guild_id, ip)
         egg = await self._eggs.get(egg_id)
+        await demand(egg, variables or {})
         chosen = _chosen(egg, variables or {})
         limits, extras = _checked(limits or Limits()), extras or Extras()
         uuid = _uuid(uuid)
-        if not 1 <= len(name.strip()) <= 100 or not name.isprintable():
-            raise Invalid("A server's name must have 1 to 100 printable characters.")
-        if not 1 <= port <= 65535:
+        name = _name(name)
+        if port is not None and not 1 <= port <= 65535:
             raise Invalid("A port must be from 1 to 65535.")
+        if image is not None and not ours and image not in egg.docker_images.values():
+            raise Invalid(f"The egg {egg.name} has no such image.", hint="Choose one of the suggestions.")
+        script = bool(egg.script.strip()) and not extras.skip_scripts
         row = Server(
             uuid=uuid,
             short=uuid[:8],
-            name=name.strip(),
+            name=name,
             description=description,
-            status=ServerStatus.INSTALLING.value if egg.script.strip() else None,
+            status=ServerStatus.INSTALLING.value if script else None,
             guild_id=guild_id,
             node_id=node_id,
             egg_id=egg.id,
@@ -128,7 +138,7 @@ class Servers:
             database_limit=extras.databases,
             allocation_limit=extras.allocations,
             backup_limit=extras.backups,
-            installed_at=None if egg.script.strip() else self._clock.now(),
+            installed_at=None if script else self._clock.now(),
             created_at=self._clock.now(),
         )
         try:
@@ -143,23 +153,28 @@ class Servers:
         await self._tell_node(actor, server, start)
         return server
 
-    async def _insert(self, session: AsyncSession, row: Server, ip: str, alias: str | None, port: int, chosen: dict[int, str]) -> None:
+    async def _may_make(self, actor: Actor, guild_id: int | None, ip: str | None) -> None:
+        """Raises Forbidden and MissingPermission."""
+        if guild_id is None or guild_id != actor.guild_id or ip is not None:
+            raise Forbidden("You can make servers in your own community only, on ports its nodes were given.")
+        await self._access.require_in_guild(actor, ALL, event="server:create")
+
+    async def name_is_free(self, guild_id: int | None, name: str) -> None:
+        """Raises Invalid for what is no name, and Conflict when a server of the guild has it."""
+        async with self._database.session() as session:
+            await _free(session, guild_id, _name(name))
+
+    async def _insert(
+        self, session: AsyncSession, row: Server, ip: str | None, alias: str | None, port: int | None, chosen: dict[int, str]
+    ) -> None:
         if await session.get(Node, row.node_id) is None:
             raise NotFound("There is no such node.")
         if row.guild_id is not None and await session.get(Guild, row.guild_id) is None:
             raise NotFound("Aerie does not know this guild yet.", hint="Invite the bot there first.")
-        same_name = select(Server.id).where(Server.guild_id == row.guild_id, func.lower(Server.name) == row.name.lower())
-        if await session.scalar(same_name.limit(1)) is not None:
-            raise Conflict(f"There is already a server called {row.name} here.", hint="Choose another name.")
+        await _free(session, row.guild_id, row.name)
         session.add(row)
         await session.flush()
-        taken = select(Allocation).where(Allocation.node_id == row.node_id, Allocation.ip == ip, Allocation.port == port).with_for_update()
-        allocation = await session.scalar(taken)
-        if allocation is not None and allocation.server_id is not None:
-            raise Conflict(f"The address {ip}:{port} already belongs to a server.", hint="Choose another port.")
-        if allocation is None:
-            allocation = Allocation(node_id=row.node_id, ip=ip, port=port)
-            session.add(allocation)
+        allocation = await _allocation(session, row.node_id, ip, port)
         allocation.server_id, allocation.is_primary = row.id, True
         allocation.alias = alias or allocation.alias
         session.add_all(ServerVariable(server_id=row.id, egg_variable_id=key, value=value) for key, value in chosen.items())
@@ -212,7 +227,7 @@ class Servers:
         egg = (await self._one(uuid, node)).egg
         return InstallScript(container_image=egg.script_container, entrypoint=egg.script_entrypoint, script=egg.script)
 
-    async def report_install(self, uuid: str, node: Node, *, successful: bool, reinstall: bool) -> None:
+    async def report_install(self, uuid: str, node: Node, *, successful: bool, reinstall: bool, reason: str = "") -> None:
         """Take a node's word on an installation; the same report twice changes nothing. A suspended server stays suspended."""
         server = await self._one(uuid, node)
         failed = ServerStatus.REINSTALL_FAILED if reinstall else ServerStatus.INSTALL_FAILED
@@ -222,9 +237,66 @@ class Servers:
             free = update(Server).where(Server.id == server.id, func.coalesce(Server.status, "") != ServerStatus.SUSPENDED.value)
             await session.execute(free.values(status=status))
         event = "server:reinstall" if reinstall else "server:install"
-        await self._activity.write(_node_actor(node), event, server, Outcome.OK if successful else Outcome.FAILED)
-        ended = ServerInstallEnded(server_uuid=uuid, successful=successful, reinstall=reinstall, at=self._clock.now())
-        await self._live.publish(ended)
+        await self._activity.write(_node_actor(node), event, server, Outcome.OK if successful else Outcome.FAILED, reason=reason)
+        await self._installed(server, successful, reinstall, reason)
+
+    async def _installed(self, server: Server, successful: bool, reinstall: bool, reason: str) -> None:
+        await self._live.publish(
+            ServerInstallEnded(server_uuid=server.uuid, at=self._clock.now(), successful=successful, reinstall=reinstall, reason=reason)
+        )
+
+    async def reinstall(self, actor: Actor, ref: str | int) -> Server:
+        """Have the node run the install script again, over the files. Raises ServerBusy, ServerSuspended and the node's errors."""
+        server = await self._access.server(actor, ref, "settings.reinstall", event="server:reinstall")
+        if server.status == ServerStatus.SUSPENDED:
+            raise ServerSuspended(f"{server.name} is suspended.", hint="An administrator of Aerie can lift it.")
+        busy = (ServerStatus.INSTALLING.value, ServerStatus.RESTORING_BACKUP.value, ServerStatus.SUSPENDED.value)
+        async with self._database.begin() as session:
+            free = update(Server).where(Server.id == server.id, func.coalesce(Server.status, "").not_in(busy))
+            taken = await session.execute(free.values(status=ServerStatus.INSTALLING.value))
+        if not taken.rowcount:  # type: ignore[attr-defined]
+            raise ServerBusy(f"{server.name} is already being installed or restored.", hint="Wait until that is done.")
+        row_id = await self._activity.write(actor, "server:reinstall", server)
+        client = self._nodes.client(server.node)
+        try:
+            try:
+                await client.install(server.uuid, again=server.status != ServerStatus.INSTALL_FAILED)
+            except NotFound:
+                await client.create(CreateServer(uuid=server.uuid))
+        except AerieError as error:
+            async with self._database.begin() as session:
+                mine = update(Server).where(Server.id == server.id, Server.status == ServerStatus.INSTALLING.value)
+                await session.execute(mine.values(status=server.status))
+            await self._activity.amend(row_id, Outcome.FAILED, str(error))
+            raise
+        return await self.get(server.uuid)
+
+    async def remind(self, uuid: str) -> None:
+        """Tell a node once more of a server it should be installing, if it does not know it. Raises the node's errors."""
+        server = await self.get(uuid)
+        if server.status != ServerStatus.INSTALLING:
+            return
+        client = self._nodes.client(server.node)
+        try:
+            await client.server(uuid)
+        except NotFound:
+            await client.create(CreateServer(uuid=uuid))
+
+    async def rename(self, actor: Actor, ref: str | int, name: str) -> Server:
+        """Give a server another name; its node learns it at the latest when it next asks. Raises Invalid, Conflict, MissingPermission."""
+        server = await self._access.server(actor, ref, "settings.rename", event="server:settings.rename")
+        name, old = _name(name), server.name
+        try:
+            async with self._database.begin() as session:
+                await _free(session, server.guild_id, name, but=server.id)
+                await session.execute(update(Server).where(Server.id == server.id).values(name=name))
+        except IntegrityError as error:
+            raise Conflict(f"There is already a server called {name} here.", hint="Choose another name.") from error
+        await self._activity.write(actor, "server:settings.rename", server, metadata={"old": old, "new": name})
+        with suppress(AerieError):
+            await self._nodes.client(server.node).sync(server.uuid)
+        self._live.changed.publish(server.uuid)
+        return await self.get(server.uuid)
 
     async def reset(self, node: Node) -> int:
         """A node has booted: nothing on it is being installed or restored any more. Returns how many servers that changed."""
@@ -232,17 +304,19 @@ class Servers:
         async with self._database.begin() as session:
             rows = list(await session.scalars(select(Server).where(Server.node_id == node.id, Server.status.in_(busy))))
             restoring = [row for row in rows if row.status == ServerStatus.RESTORING_BACKUP]
+            installing = [row for row in rows if row.status == ServerStatus.INSTALLING]
             for row in rows:
                 row.status = None
         for row in restoring:
             reason = "The node restarted while the backup was being restored."
             await self._activity.write(_node_actor(node), "server:backup.restore-failed", row, Outcome.FAILED, reason=reason)
+        for row in installing:
+            await self._installed(row, False, False, "The node started anew meanwhile, so its files may be incomplete.")
         return len(rows)
 
     async def delete(self, actor: Actor, ref: str | int, *, force: bool = False) -> None:
         """Remove a server from its node, files included, then here. With `force`, also when the node cannot be reached."""
-        _only_aerie(actor)
-        server = await self._access.server(actor, ref, "admin.websocket.errors", event="server:delete")
+        server = await self._access.server(actor, ref, ALL, event="server:delete")
         row_id = await self._activity.write(actor, "server:delete", server)
         try:
             await self._nodes.client(server.node).delete(server.uuid)
@@ -278,9 +352,39 @@ async def _claim(session: AsyncSession, server: Server, allocation_ids: Sequence
         row.server_id = server.id
 
 
-def _only_aerie(actor: Actor) -> None:
-    if actor.kind is not ActorKind.SYSTEM and not actor.root_admin:
-        raise Forbidden("Only an administrator of Aerie makes and removes servers.")
+async def _free(session: AsyncSession, guild_id: int | None, name: str, *, but: int = -1) -> None:
+    """Raises Conflict when another server of the guild has this name, in whatever letters."""
+    same = select(Server.id).where(Server.guild_id == guild_id, func.lower(Server.name) == name.lower(), Server.id != but)
+    if await session.scalar(same.limit(1)) is not None:
+        raise Conflict(f"There is already a server called {name} here.", hint="Choose another name.")
+
+
+async def _allocation(session: AsyncSession, node_id: int, ip: str | None, port: int | None) -> Allocation:
+    """A free address, held until the transaction ends: the asked one, made if need be with an `ip`; else the first there is."""
+    wanted = select(Allocation).where(Allocation.node_id == node_id)
+    if ip is not None:
+        wanted = wanted.where(Allocation.ip == ip)
+    if port is not None:
+        wanted = wanted.where(Allocation.port == port)
+    free = wanted.where(Allocation.server_id.is_(None)).order_by(Allocation.port, Allocation.id).limit(1)
+    allocation = await session.scalar(free.with_for_update())
+    if allocation is not None:
+        return allocation
+    taken = await session.scalar(wanted.limit(1))
+    if port is not None and taken is not None:
+        raise Conflict(f"The address {taken.ip}:{port} already belongs to a server.", hint="Choose another port.")
+    if port is None or ip is None:
+        what = f"the port {port}" if port is not None else "a free port"
+        raise Conflict(f"The node does not have {what}.", hint="`/node ports` adds some.")
+    allocation = Allocation(node_id=node_id, ip=ip, port=port)
+    session.add(allocation)
+    return allocation
+
+
+def _name(name: str) -> str:
+    if not 1 <= len(name.strip()) <= 100 or not name.isprintable():
+        raise Invalid("A server's name must have 1 to 100 printable characters.")
+    return name.strip()
 
 
 def _node_actor(node: Node) -> Actor:
@@ -300,8 +404,6 @@ def _uuid(given: str | None) -> str:
 
 def _chosen(egg: Egg, variables: Mapping[str, str]) -> dict[int, str]:
     known = {variable.env_variable: variable.id for variable in egg.variables}
-    if unknown := sorted(variables.keys() - known.keys()):
-        raise Invalid(f"The egg {egg.name} has no variable {unknown[0]}.", hint=f"It has: {', '.join(sorted(known)) or 'none'}.")
     return {known[key]: str(value) for key, value in variables.items()}
 
 

@@ -28,6 +28,8 @@ class FakeServer:
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     typed: list[str] = field(default_factory=list)
     signals: list[str] = field(default_factory=list)
+    installs: list[str] = field(default_factory=list)
+    """`install` and `reinstall`, as they were asked for."""
     script: asyncio.Task[None] | None = None
     signal: tuple[str, str] = ("", "")
 
@@ -43,6 +45,7 @@ class FakeNode:
         self.farewells: list[tuple[str, list[str]]] = []
         """Users and servers of each `deauthorize-user`; stock Wings before 1.12 has none and is told in `denied`."""
         self.denied: list[tuple[str, list[str]]] = []
+        self.memory = 8_000_000_000
         self.hang = asyncio.Event()
         self.hang.set()
         self._runner: web.AppRunner | None = None
@@ -60,6 +63,9 @@ class FakeNode:
         app.router.add_get("/api/servers/{uuid}", self._one)
         app.router.add_delete("/api/servers/{uuid}", self._delete)
         app.router.add_get("/api/servers/{uuid}/logs", self._logs)
+        app.router.add_post("/api/servers/{uuid}/sync", self._sync)
+        app.router.add_post("/api/servers/{uuid}/install", self._install)
+        app.router.add_post("/api/servers/{uuid}/reinstall", self._install)
         app.router.add_post("/api/servers/{uuid}/power", self._power)
         app.router.add_post("/api/servers/{uuid}/commands", self._commands)
         app.router.add_get("/api/servers/{uuid}/ws", self._socket)
@@ -119,7 +125,7 @@ class FakeNode:
             ) from None
 
     async def _system(self, request: web.Request) -> web.Response:
-        return web.json_response({"version": "1.11.13", "docker": {}, "system": {}})
+        return web.json_response({"version": "1.11.13", "docker": {}, "system": {"memory_bytes": self.memory}})
 
     async def _all(self, request: web.Request) -> web.Response:
         return web.json_response([])
@@ -153,6 +159,18 @@ class FakeNode:
     async def _create(self, request: web.Request) -> web.Response:
         self.servers.setdefault((await request.json())["uuid"], FakeServer())
         return web.Response(status=202)
+
+    async def _sync(self, request: web.Request) -> web.Response:
+        self._of(request)
+        return web.Response(status=204)
+
+    async def _install(self, request: web.Request) -> web.Response:
+        self._of(request).installs.append(request.path.rpartition("/")[2])
+        return web.Response(status=202)
+
+    async def installer(self, uuid: str, event: str, text: str = "") -> None:
+        """`install started`, `install output` and `install completed`, as Wings sends them."""
+        await self._send(self.servers[uuid], event, *([text] if text else []))
 
     async def _delete(self, request: web.Request) -> web.Response:
         gone = self.servers.pop(request.match_info["uuid"], None)

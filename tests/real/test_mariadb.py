@@ -11,7 +11,9 @@ from core.db.migrate import upgrade
 from core.errors import NotConfigured
 from core.services.build import opened
 from tests.accounts_suite import *  # noqa: F403
+from tests.egg_suite import *  # noqa: F403
 from tests.migrated import differences
+from tests.server_making_suite import *  # noqa: F403
 from tests.service_suite import *  # noqa: F403
 
 pytestmark = pytest.mark.real

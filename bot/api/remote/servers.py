@@ -30,7 +30,11 @@ class RemoteServers:
         """POST /servers/{uuid}/install: 204; the same report may come twice."""
         report = await read(request, InstallReport)
         await self._servers.report_install(
-            request.match_info["uuid"], node_of(request), successful=report.successful, reinstall=report.reinstall
+            request.match_info["uuid"],
+            node_of(request),
+            successful=report.successful,
+            reinstall=report.reinstall,
+            reason=report.aerie_reason or "",
         )
         return web.Response(status=204)
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.egg_suite import *  # noqa: F403
+from tests.server_making_suite import *  # noqa: F403
 from tests.service_suite import *  # noqa: F403
 
 

@@ -1,0 +1,123 @@
+"""Where a new server goes: the node that answers, has a free port, and the most memory left. Says why none fits; reserves nothing."""
+
+import asyncio
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from core.clock import Clock
+from core.db.engine import Database
+from core.errors import AerieError, Conflict
+from core.models.node import Node
+from core.models.server import Server
+from core.services.allocations import Allocations, Ports
+from core.services.nodes import Nodes
+
+PATIENCE = 2.5  # s a node may take to say how much memory it has
+REMEMBERED = 300.0  # s that answer is good for
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one node has and has left. Memory MB, disk MiB; None is unlimited or unknown. `fault` says why it does not answer."""
+
+    node: Node
+    ports: Ports
+    servers: int
+    memory: int | None
+    memory_given: int
+    disk: int | None
+    disk_given: int
+    fault: str = ""
+    version: str = ""
+
+    @property
+    def memory_left(self) -> int | None:
+        return None if self.memory is None else self.memory - self.memory_given
+
+    @property
+    def disk_left(self) -> int | None:
+        return None if self.disk is None else self.disk - self.disk_given
+
+    def obstacle(self, memory: int, disk: int) -> str:
+        """Why a server of this size does not fit; empty when it does."""
+        if self.fault:
+            return self.fault
+        if self.node.maintenance:
+            return "it is in maintenance"
+        if not self.ports.free:
+            return "it has no free port" if self.ports.total else "it has no ports; `/node ports` adds some"
+        if self.memory_left is not None and (memory > self.memory_left or self.memory_left <= 0):
+            return f"it has {max(self.memory_left, 0)} MB of memory left"
+        if self.disk_left is not None and (disk > self.disk_left or self.disk_left <= 0):
+            return f"it has {max(self.disk_left, 0)} MiB of disk left"
+        return ""
+
+
+class Placement:
+    def __init__(self, database: Database, nodes: Nodes, allocations: Allocations, clock: Clock) -> None:
+        self._database = database
+        self._nodes = nodes
+        self._allocations = allocations
+        self._clock = clock
+        self._machines: dict[int, tuple[float, int]] = {}
+
+    async def choose(self, memory: int, disk: int, node_ref: str | int | None = None) -> Room:
+        """The node for a server of this size (MB, MiB; 0 is unlimited): the named one, else the one with the most memory left.
+
+        Raises Conflict, saying of each node why it does not fit, and NotFound for a node nobody knows.
+        """
+        nodes = await self._nodes.all() if node_ref is None else [await self._nodes.find(node_ref)]
+        rooms = await asyncio.gather(*(self.room(node) for node in nodes if node.public or node_ref is not None))
+        if not rooms:
+            raise Conflict("There is no node yet.", hint="`/node create` adds a machine that can run servers.")
+        fitting = [room for room in rooms if not room.obstacle(memory, disk)]
+        if not fitting:
+            reasons = "; ".join(f"{room.node.name}: {room.obstacle(memory, disk)}" for room in rooms[:6])
+            raise Conflict(f"No node can take this server ({reasons}).", hint="Give it less memory, or add ports or a node.")
+        return max(fitting, key=lambda room: (room.memory_left is None, room.memory_left or 0, room.ports.free, -room.node.id))
+
+    async def rooms(self) -> list[Room]:
+        """Every node, asked at the same time."""
+        return await asyncio.gather(*(self.room(node) for node in await self._nodes.all()))
+
+    async def room(self, node: Node) -> Room:
+        """One node, asked now; a node that does not answer shows in `fault`."""
+        async with self._database.session() as session:
+            sums = select(func.count(), func.sum(Server.memory), func.sum(Server.disk)).where(Server.node_id == node.id)
+            servers, memory, disk = (await session.execute(sums)).one()
+        ports = (await self._allocations.counts()).get(node.id, Ports(0, 0))
+        total, fault, version = await self._ask(node)
+        return Room(
+            node,
+            ports,
+            servers,
+            _whole(node.memory or total, node.memory_overallocate),
+            int(memory or 0),
+            _whole(node.disk, node.disk_overallocate),
+            int(disk or 0),
+            fault=fault,
+            version=version,
+        )
+
+    async def _ask(self, node: Node) -> tuple[int | None, str, str]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                facts = await self._nodes.client(node).system()
+        except TimeoutError:
+            return self._remembered(node), "it does not answer in time", ""
+        except AerieError as error:
+            return self._remembered(node), error.message.removeprefix(f"The node {node.name} ").rstrip("."), ""
+        total = facts.system.memory_bytes // 10**6
+        if total:
+            self._machines[node.id] = (self._clock.monotonic(), total)
+        return total or None, "", facts.version
+
+    def _remembered(self, node: Node) -> int | None:
+        when, total = self._machines.get(node.id, (0.0, 0))
+        return total if total and self._clock.monotonic() - when < REMEMBERED else None
+
+
+def _whole(amount: int | None, overallocate: int) -> int | None:
+    """What may be given away; None is unlimited or unknown."""
+    return amount * (100 + overallocate) // 100 if amount and overallocate >= 0 else None
