@@ -1,7 +1,7 @@
-"""Runs a command with a real Docker Engine, MariaDB, Redis and Chromium around it: `python -m setup.test_services -- pytest`.
+"""Runs a command with a real Docker Engine, MariaDB, Redis, Chromium and SFTP clients around it: `python -m setup.test_services -- pytest`.
 
-What the environment names (DOCKER_HOST, AERIE_TEST_MARIADB_URL, AERIE_TEST_REDIS_URL, AERIE_TEST_CHROMIUM) is used as it is; the rest is
-installed when we are root on a Debian family system, started under `.aerie/test` on ports of its own, and stopped afterwards.
+What the environment names (DOCKER_HOST, AERIE_TEST_MARIADB_URL, AERIE_TEST_REDIS_URL, AERIE_TEST_CHROMIUM, AERIE_TEST_SFTP) is used as it
+is; the rest is installed when we are root on a Debian family system, started under `.aerie/test` on ports of its own, and stopped again.
 Must never use a database or Redis of the machine that nobody named: tests empty them.
 """
 
@@ -33,12 +33,14 @@ PACKAGES: dict[str, tuple[list[tuple[str, ...]], list[str]]] = {  # programs tha
     "mariadb": ([MARIADB, ("mariadb-install-db",), ("my_print_defaults",)], ["mariadb-server-core", "mariadb-client-core"]),
     "redis": ([REDIS], ["redis-server"]),
     "chromium": ([CHROMIUM], ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"]),
+    "sftp": ([("sftp",), ("sshd",), ("rclone",), ("lftp",)], ["openssh-client", "openssh-server", "rclone", "lftp"]),
 }
 VARIABLES = {
     "docker": "DOCKER_HOST",
     "mariadb": "AERIE_TEST_MARIADB_URL",
     "redis": "AERIE_TEST_REDIS_URL",
     "chromium": "AERIE_TEST_CHROMIUM",
+    "sftp": "AERIE_TEST_SFTP",
 }
 
 
@@ -79,6 +81,7 @@ def services(wanted: Sequence[str]) -> Iterator[dict[str, str]]:
         "mariadb": _mariadb,
         "redis": _redis,
         "chromium": lambda _: _program(CHROMIUM, "chromium"),
+        "sftp": lambda _: _program(("sftp",), "OpenSSH's sftp"),
     }
     with contextlib.ExitStack() as stack:
         found = {}

@@ -1,4 +1,4 @@
-"""What the real tier stands on: an engine, MariaDB, Redis, Chromium, named by the environment that `make test` makes.
+"""What the real tier stands on: an engine, MariaDB, Redis, Chromium, SFTP clients, named by the environment that `make test` makes.
 
 Run by hand without them, a test that asks for one is skipped with the reason; under `make test` a missing one is a failure.
 """
@@ -53,3 +53,9 @@ def redis_url() -> str:
 def chromium() -> str:
     """Path of a Chromium."""
     return _named("AERIE_TEST_CHROMIUM", "Chromium")
+
+
+@pytest.fixture(scope="session")
+def sftp_clients() -> None:
+    """OpenSSH's sftp, rclone and lftp can be run."""
+    _named("AERIE_TEST_SFTP", "SFTP clients")
