@@ -26,7 +26,7 @@ check: venv-dev  ## lint, types, import contracts, fast tests
 	$(PYTHON) -m pytest -q -n 4 --dist loadfile -m "not real" $(ARGS)
 
 bench: venv-dev  ## one benchmark: make bench NAME=console
-	@exec $(PYTHON) -m setup.test_services --only docker -- $(PYTHON) -m benchmarks.$(NAME) $(ARGS)
+	@exec $(PYTHON) -m setup.test_services --only $(if $(filter sftp,$(NAME)),sftp,docker) -- $(PYTHON) -m benchmarks.$(NAME) $(ARGS)
 
 venv:
 	@sh setup/bootstrap.sh runtime
