@@ -74,6 +74,32 @@ class ServerStatus(StrEnum):
     RESTORING_BACKUP = "restoring_backup"
 
 
+class RequestState(StrEnum):
+    """Where a request for a restart has got to. The first five are under way; the others end it."""
+
+    OPEN = "open"
+    PASSED = "passed"
+    WARNING = "warning"
+    SENDING = "sending"
+    """The signal is being handed over; whoever finds it so must look at the server before sending another."""
+    RESTARTING = "restarting"
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    VETOED = "vetoed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in (
+            RequestState.DONE,
+            RequestState.FAILED,
+            RequestState.EXPIRED,
+            RequestState.VETOED,
+            RequestState.CANCELLED,
+        )
+
+
 class Outcome(StrEnum):
     """What came of an activity."""
 

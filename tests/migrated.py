@@ -13,7 +13,8 @@ import core.models.alert
 import core.models.api_key
 import core.models.draft
 import core.models.guild
-import core.models.user  # noqa: F401  each import adds its tables to the metadata
+import core.models.user
+import core.models.vote  # noqa: F401  each import adds its tables to the metadata
 from core.db.migrate import configuration
 from core.db.model import Base
 
