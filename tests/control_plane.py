@@ -71,12 +71,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(database_url: str, *, clock: Clock | None = None, ours: bool = True) -> AsyncIterator[Stage]:
+async def staged(database_url: str, *, clock: Clock | None = None, ours: bool = True, key: str = "") -> AsyncIterator[Stage]:
     """Services on `database_url`, brought up to date, with a node that answers, an egg and a guild."""
     fake = FakeNode(new_node_token(), ours=ours)
     await fake.up()
     try:
-        async with opened(database_url, key=new_key(), origin="http://127.0.0.1:8400", clock=clock) as services:
+        async with opened(database_url, key=key or new_key(), origin="http://127.0.0.1:8400", clock=clock) as services:
             node, _ = await services.nodes.create("local", fake.url, fake.token)
             egg = await services.eggs.import_ptdl(an_egg())
             await services.guilds.bind(GUILD, OWNER, "The Nest")

@@ -34,6 +34,9 @@ from core.services.nodes import Nodes
 from core.services.people import People
 from core.services.placement import Placement
 from core.services.power import Power
+from core.services.request_desk import RequestDesk
+from core.services.request_rules import RequestRules
+from core.services.restarts import Restarts
 from core.services.servers import Servers
 from core.services.sessions import Sessions
 from core.services.sign_ins import SignIns
@@ -42,6 +45,7 @@ from core.services.startup import Startup
 from core.services.throttles import Throttles
 from core.services.usage import Usage
 from core.services.users import Users
+from core.services.votes import Votes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,9 @@ class Services:
     people: People
     placement: Placement
     power: Power
+    request_desk: RequestDesk
+    request_rules: RequestRules
+    restarts: Restarts
     servers: Servers
     sessions: Sessions
     sign_ins: SignIns
@@ -76,6 +83,7 @@ class Services:
     startup: Startup
     throttles: Throttles
     usage: Usage
+    votes: Votes
     database: Database
     """For /ready alone, which asks whether it answers."""
     backplane: Backplane
@@ -112,6 +120,8 @@ def build(
     allocations = Allocations(database, access, activity, nodes)
     placement = Placement(database, nodes, allocations, clock)
     servers = Servers(database, access, activity, eggs, nodes, live, clock)
+    rules = RequestRules(database, access, activity)
+    votes = Votes(database, access, activity, live, rules, clock)
     return Services(
         access=access,
         activity=activity,
@@ -136,6 +146,9 @@ def build(
         placement=placement,
         power=Power(access, activity, nodes, live),
         servers=servers,
+        request_desk=RequestDesk(database, clock),
+        request_rules=rules,
+        restarts=Restarts(database, votes, activity, nodes, clock),
         sessions=sessions,
         sign_ins=SignIns(database, users, credentials, access, activity, backplane, live, clock, accounts),
         users=users,
@@ -143,6 +156,7 @@ def build(
         startup=Startup(database, access, activity, nodes),
         throttles=Throttles(backplane, clock),
         usage=Usage(nodes, live, clock),
+        votes=votes,
         database=database,
         backplane=backplane,
     )

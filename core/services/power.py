@@ -51,9 +51,9 @@ class Power:
         server = await self._access.server(actor, ref, PERMISSIONS[signal], event=event)
         context.server.set(server.short)
         self._live.place(server.uuid, server.node_id)
-        if (obstacle := _obstacle(server, signal)) is not None:
-            await self._activity.refused(actor, event, server, obstacle)
-            raise obstacle
+        if (why := obstacle(server, signal)) is not None:
+            await self._activity.refused(actor, event, server, why)
+            raise why
         row = await self._activity.write(actor, event, server)
         try:
             signal_id = await self._nodes.client(server.node).power(server.uuid, signal)
@@ -67,7 +67,7 @@ class Power:
         return self._live.watching(server.uuid)
 
 
-def _obstacle(server: Server, signal: PowerSignal) -> AerieError | None:
+def obstacle(server: Server, signal: PowerSignal) -> AerieError | None:
     """Why a signal is not even handed over. Stop and kill always are."""
     if signal not in _RAISING or server.status is None:
         return None

@@ -5,7 +5,7 @@ Its servers are scripts: what a signal leads to, and how long it takes. It can b
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +32,10 @@ class FakeServer:
     """`install` and `reinstall`, as they were asked for."""
     script: asyncio.Task[None] | None = None
     signal: tuple[str, str] = ("", "")
+    up_since: datetime | None = None
+    """When its process began, by the node's `now`; None: long ago."""
+    loses: str = ""
+    """What the next power call loses: `answer` (it is carried out), `signal` (it is not). Either way the connection breaks."""
 
 
 class FakeNode:
@@ -48,6 +52,7 @@ class FakeNode:
         self.memory = 8_000_000_000
         self.hang = asyncio.Event()
         self.hang.set()
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._runner: web.AppRunner | None = None
 
     @property
@@ -132,7 +137,14 @@ class FakeNode:
 
     async def _one(self, request: web.Request) -> web.Response:
         server = self._of(request)
-        return web.json_response({"state": server.state, "utilization": {"state": server.state}, "configuration": {}})
+        usage = {"state": server.state, "uptime": self._uptime(server)}
+        return web.json_response({"state": server.state, "utilization": usage, "configuration": {"uuid": request.match_info["uuid"]}})
+
+    def _uptime(self, server: FakeServer) -> int:
+        """Milliseconds that its process has run."""
+        if server.state == "offline":
+            return 0
+        return 86_400_000 if server.up_since is None else int((self.now() - server.up_since).total_seconds() * 1000)
 
     async def _logs(self, request: web.Request) -> web.Response:
         return web.json_response({"data": self._of(request).lines[-int(request.query.get("size", 100)) :]})
@@ -184,10 +196,21 @@ class FakeNode:
         if server.script is not None and not server.script.done():
             server.script.cancel()
             await self._progress(server, *server.signal, "superseded", f"a later {signal} overtook it")
+        loses, server.loses = server.loses, ""
+        if loses == "signal":
+            return self._break_off(request)
         server.signals.append(signal)
         server.signal = (new_signal_id(), signal)
         server.script = asyncio.create_task(self._play(server, *server.signal))
+        if loses == "answer":
+            return self._break_off(request)
         return web.Response(status=202, headers={SIGNAL_HEADER: server.signal[0]} if self.ours else {})
+
+    @staticmethod
+    def _break_off(request: web.Request) -> web.Response:
+        if request.transport is not None:
+            request.transport.close()
+        return web.Response(status=202)
 
     async def _play(self, server: FakeServer, signal_id: str, signal: str) -> None:
         await self._progress(server, signal_id, signal, "accepted")
@@ -198,6 +221,7 @@ class FakeNode:
         if signal != "start" and server.state != "offline":
             await self._turn(server, "offline", signal_id, "it was killed" if signal == "kill" else "it stopped as asked")
         if signal in ("start", "restart"):
+            server.up_since = self.now()
             await self._turn(server, "starting", signal_id)
             await self._progress(server, signal_id, signal, "starting")
             await asyncio.sleep(server.step)

@@ -15,6 +15,7 @@ from tests.egg_suite import *  # noqa: F403
 from tests.migrated import differences
 from tests.server_making_suite import *  # noqa: F403
 from tests.service_suite import *  # noqa: F403
+from tests.vote_suite import *  # noqa: F403
 
 pytestmark = pytest.mark.real
 

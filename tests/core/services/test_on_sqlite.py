@@ -7,6 +7,7 @@ import pytest
 from tests.egg_suite import *  # noqa: F403
 from tests.server_making_suite import *  # noqa: F403
 from tests.service_suite import *  # noqa: F403
+from tests.vote_suite import *  # noqa: F403
 
 
 @pytest.fixture
