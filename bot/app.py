@@ -21,13 +21,16 @@ from bot.commands.account import AccountCommands
 from bot.commands.activity import activity
 from bot.commands.alert import AlertCommands
 from bot.commands.console import ConsoleCommands
+from bot.commands.request import RequestCommands
 from bot.commands.server import ServerCommands
+from bot.commands.settings import SettingsCommands
 from bot.endpoint import point_at
 from bot.ui import errors, presses
 from bot.ui.account import AccountButton
 from bot.ui.alerts import AlertButton
 from bot.ui.buttons import OldButton, ServerButton
 from bot.ui.history import PageButton
+from bot.ui.requests import RequestButton
 from bot.workers.alert_relay import AlertRelay
 from bot.workers.cards import Cards
 from bot.workers.console_bridge import ConsoleBridge
@@ -36,6 +39,7 @@ from bot.workers.member_roles import MemberRoles
 from bot.workers.node_watch import NodeWatch
 from bot.workers.own_alerts import OwnAlerts
 from bot.workers.streams import Streams
+from bot.workers.votes import RequestWorker
 from bot.workers.writes import Writes
 from core import log
 from core.backplane.backplane import open_backplane
@@ -112,7 +116,8 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         cards = Cards(client, services, writes, clock)
         relay = AlertRelay(client, services, writes, clock)
         own_alerts = OwnAlerts(services, clock)
-        _furnish(client, bridge, cards)
+        requests = RequestWorker(client, services, writes, clock)
+        _furnish(client, bridge, cards, requests)
 
         await services.live.load()
         tasks.run("own alerts", own_alerts.run)
@@ -124,6 +129,7 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         tasks.run("console bridge", bridge.run)
         tasks.run("cards", cards.run)
         tasks.run("alert relay", relay.run)
+        tasks.run("restart requests", requests.run)
         tasks.run("discord", link.run)
         yield Bot(config, services, client, link, streams, tasks, port)
 
@@ -138,18 +144,19 @@ def _endpoint(
     return make_app(services, state, limits, client.metrics, metrics_token=token, clock=clock)
 
 
-def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards) -> None:
+def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards, requests: RequestWorker) -> None:
     """Give the client its commands and buttons, and tell it whom to call."""
-    for group in (ServerCommands(), ConsoleCommands(), AccessCommands(), AccountCommands(), AlertCommands()):
+    for group in (ServerCommands(), ConsoleCommands(), AccessCommands(), AccountCommands(), AlertCommands(), RequestCommands(), SettingsCommands()):
         client.tree.add_command(group)
     client.tree.add_command(activity)
     ServerButton.presses = presses.PRESSES
-    client.dynamic_items += [ServerButton, AccountButton, AlertButton, PageButton, OldButton]
+    client.dynamic_items += [ServerButton, AccountButton, AlertButton, PageButton, RequestButton, OldButton]
     client.modal_hooks.append(presses.submitted)
     client.message_hooks.append(bridge.on_message)
     client.console_attached = bridge.attach
     client.console_detached = bridge.detach
     client.card_posted = cards.look
+    client.request_changed = requests.look
 
 
 async def _serve(stack: AsyncExitStack, config: BotConfig, app: web.Application) -> int:

@@ -113,4 +113,3 @@ async def migrate(path: Path | None, say: Say) -> None:
     config = load(BotConfig, path)
     await upgrade(config.database.url.get_secret_value())
     say("The database is up to date.")
-

@@ -28,6 +28,7 @@ class Act(StrEnum):
     CANCEL = "cancel"
     CONSOLE = "console"
     COMMAND = "command"
+    ASK = "ask"
 
 
 _LOOKS = {
@@ -39,6 +40,7 @@ _LOOKS = {
     Act.CANCEL: ("Cancel", discord.ButtonStyle.secondary),
     Act.CONSOLE: ("Console", discord.ButtonStyle.secondary),
     Act.COMMAND: ("Send command", discord.ButtonStyle.primary),
+    Act.ASK: ("Ask for a restart", discord.ButtonStyle.secondary),
 }
 
 Interaction = discord.Interaction[AerieClient]

@@ -113,6 +113,7 @@ def _row(server: Server, live: Live) -> discord.ui.ActionRow[Any]:
     row.add_item(ServerButton(stop, sid, disabled=down or state is ServerState.OFFLINE))
     row.add_item(ServerButton(Act.RESTART, sid, disabled=down or not (up or state is None)))
     row.add_item(ServerButton(Act.CONSOLE, sid, disabled=down))
+    row.add_item(ServerButton(Act.ASK, sid, disabled=down or state is ServerState.STOPPING))
     return row
 
 

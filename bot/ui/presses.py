@@ -16,8 +16,11 @@ from bot.ui.buttons import VERSION, Act, Interaction, Press, ServerButton
 from bot.ui.cards import kill_question
 from bot.ui.console import snapshot
 from bot.ui.power import act
+from bot.ui.requests import ask
 from bot.ui.text import clip, plain
-from core.permissions import CONTROL_CONSOLE, CONTROL_STOP
+from core import permissions
+from core.errors import Conflict
+from core.permissions import CONNECT, CONTROL_CONSOLE, CONTROL_RESTART, CONTROL_STOP
 from core.vocabulary import PowerSignal
 
 CONFIRM_WITHIN = timedelta(seconds=60)
@@ -75,6 +78,15 @@ async def _command(interaction: Interaction, sid: str) -> None:
     await interaction.response.send_modal(form)
 
 
+async def _ask(interaction: Interaction, sid: str) -> None:
+    """For members who may not restart it themselves."""
+    services, actor = interaction.client.services, actor_of(interaction)
+    server = await services.access.server(actor, sid, CONNECT, event="server:request.ask")
+    if permissions.allows(await services.access.permissions(actor, server), CONTROL_RESTART):
+        raise Conflict(f"You may restart {server.name} yourself.", hint="Press Restart, or ask everybody with `/request restart`.")
+    await ask(interaction, sid)
+
+
 PRESSES: dict[Act, Press] = {
     Act.START: _signal(PowerSignal.START),
     Act.STOP: _signal(PowerSignal.STOP),
@@ -84,6 +96,7 @@ PRESSES: dict[Act, Press] = {
     Act.CANCEL: _cancel,
     Act.CONSOLE: _console,
     Act.COMMAND: _command,
+    Act.ASK: _ask,
 }
 
 

@@ -10,7 +10,9 @@ from bot.commands.account import AccountCommands
 from bot.commands.activity import activity
 from bot.commands.alert import AlertCommands
 from bot.commands.console import ConsoleCommands
+from bot.commands.request import RequestCommands
 from bot.commands.server import ServerCommands
+from bot.commands.settings import SettingsCommands
 from core.permissions import MEANINGS, PRESETS
 from core.vocabulary import (
     ActorKind,
@@ -21,6 +23,7 @@ from core.vocabulary import (
     Outcome,
     PowerPhase,
     PowerSignal,
+    RequestState,
     Resource,
     ServerState,
     ServerStatus,
@@ -31,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = [
     command
-    for group in (ServerCommands(), ConsoleCommands(), AccessCommands(), AccountCommands(), AlertCommands())
+    for group in (ServerCommands(), ConsoleCommands(), AccessCommands(), AccountCommands(), AlertCommands(), RequestCommands(), SettingsCommands())
     for command in group.walk_commands()
     if hasattr(command, "parameters")
 ] + [activity]
@@ -95,6 +98,7 @@ def test_every_level_is_explained() -> None:
         Outcome,
         PowerPhase,
         PowerSignal,
+        RequestState,
         Resource,
         ServerState,
         ServerStatus,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bot.app import Bot, running
 from core.actor import Actor
+from core.clock import Clock
 from core.config import BackplaneSection, BotConfig, ConsoleSection, DatabaseSection, DiscordSection, EndpointSection
 from core.models.server import Server
 from core.services.servers import Limits
@@ -45,9 +46,9 @@ class Stage:
         )
 
     @asynccontextmanager
-    async def bot(self, *, wait: bool = True, **discord: str) -> AsyncIterator[Bot]:
+    async def bot(self, *, wait: bool = True, clock: Clock | None = None, **discord: str) -> AsyncIterator[Bot]:
         """The bot, with Discord connected unless `wait` is False."""
-        async with running(self.config(**discord)) as bot:
+        async with running(self.config(**discord), clock) as bot:
             if wait:
                 await until(lambda: bot.discord.ready, "the bot to be ready")
             yield bot

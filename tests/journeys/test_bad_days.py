@@ -26,9 +26,10 @@ async def test_commands_that_discord_forgot_are_sent_again(stage: Stage, ada: Pe
         assert puts(stage) == 1
         await bot.client.http.bulk_upsert_global_commands(bot.client.application_id or 0, [])
     assert puts(stage) == 2
-    async with stage.bot():
+    async with stage.bot() as bot:
         assert puts(stage) == 3
         await ada.wait_until(lambda: {command["name"] for command in ada.commands} >= {"server", "console", "access"})
+        await ada.wait_until(lambda: len(ada.commands) == len(bot.client.tree.get_commands()))
 
 
 async def test_a_deleted_card_is_forgotten(stage: Stage, bot: Bot, node: FakeNode, ada: Person) -> None:

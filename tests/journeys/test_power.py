@@ -35,7 +35,7 @@ async def test_a_start_turns_the_card_to_running(stage: Stage, bot: Bot, node: F
     assert answer["ephemeral_for"] is None
     await ada.wait_for(lambda m: m["id"] == card["id"] and says(ada, "🟢 Running", "2: ann, bob", "128 MiB of 512 MiB")(m), 12)
     open_ones = [button["label"] for button in ada.buttons(ada.message(card["id"])) if not button.get("disabled")]
-    assert open_ones == ["Stop", "Restart", "Console"]
+    assert open_ones == ["Stop", "Restart", "Console", "Ask for a restart"]
 
 
 async def test_a_restart_edits_its_own_answer_to_the_end(stage: Stage, bot: Bot, node: FakeNode, ada: Person) -> None:

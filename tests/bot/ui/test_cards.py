@@ -14,6 +14,7 @@ from core.vocabulary import ServerState
 from tests.bot.ui.servers import a_server
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
+ASK = "Ask for a restart"
 
 
 def labels(view: Any, *, open_only: bool) -> list[str]:
@@ -29,11 +30,11 @@ def text(view: Any) -> str:
 @pytest.mark.parametrize(
     ("state", "pressable"),
     [
-        (ServerState.OFFLINE, ["Start", "Console"]),
-        (ServerState.STARTING, ["Stop", "Restart", "Console"]),
-        (ServerState.RUNNING, ["Stop", "Restart", "Console"]),
+        (ServerState.OFFLINE, ["Start", "Console", ASK]),
+        (ServerState.STARTING, ["Stop", "Restart", "Console", ASK]),
+        (ServerState.RUNNING, ["Stop", "Restart", "Console", ASK]),
         (ServerState.STOPPING, ["Kill", "Console"]),
-        (None, ["Start", "Stop", "Restart", "Console"]),
+        (None, ["Start", "Stop", "Restart", "Console", ASK]),
     ],
 )
 def test_the_buttons_that_can_be_pressed_follow_the_state(state: ServerState | None, pressable: list[str]) -> None:
