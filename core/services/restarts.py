@@ -34,6 +34,8 @@ SECOND_LOOK = timedelta(seconds=5)
 """Between two looks that must agree."""
 LATE = timedelta(seconds=30)
 """A countdown that was slept through for longer begins anew: nobody is thrown out unwarned."""
+ROUNDED = timedelta(seconds=3)
+"""A warning that comes so little late still tells its own number."""
 START_LIMIT = timedelta(minutes=10)
 """Within which a server must run again."""
 MOST_SIGNALS = 2
@@ -108,9 +110,8 @@ class Restarts:
             return await self._send(request, server)
         due = [one for one in request.countdown if timedelta(seconds=one) >= left and (request.warned is None or one < request.warned)]
         if due and await self._move(request, warned=min(due)):
-            await self._type(
-                request, server, _seconds(left), "server:request.warn", f"This server restarts in {_seconds(left)} s, as its players asked."
-            )
+            said = min(due) if timedelta(seconds=min(due)) - left <= ROUNDED else _seconds(left)
+            await self._type(request, server, said, "server:request.warn", f"This server restarts in {said} s, as its players asked.")
         later = [timedelta(seconds=one) for one in request.countdown if timedelta(seconds=one) < left]
         return _planned(request) - max(later, default=timedelta(0))
 

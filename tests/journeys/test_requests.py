@@ -104,23 +104,6 @@ async def test_a_members_request_passes_warns_and_restarts_in_one_message(
     assert says(cleo, "luanti restarted")(await cleo.answer(await cleo.run("request list", "general"), says(cleo, "luanti"), timeout=WAIT))
 
 
-async def test_a_bot_restarted_in_the_middle_goes_on_and_its_buttons_work(
-    stage: Stage, node: FakeNode, clock: LeapingClock, ada: Person, ben: Person, cleo: Person
-) -> None:
-    async with stage.bot(clock=clock) as bot:
-        game = await open_stage(stage, bot, node, clock, ada, ben, cleo)
-        message = await ask(cleo)
-    async with stage.bot(clock=clock) as bot:
-        await ben.press(message, "Vote for a restart")
-        await shows(cleo, message, "about to restart")
-        await until(lambda: len(game.typed) == 1, "the first warning", WAIT)
-    async with stage.bot(clock=clock) as bot:
-        await count_down(clock, game)
-        await shows(cleo, message, "luanti restarted")
-    assert game.signals == ["restart"]
-    assert warnings(game) == sorted(set(warnings(game)), reverse=True)
-
-
 async def test_a_veto_in_the_countdown_is_told_in_the_game(
     stage: Stage, bot: Bot, node: FakeNode, clock: LeapingClock, ada: Person, cleo: Person
 ) -> None:
