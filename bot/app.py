@@ -146,7 +146,15 @@ def _endpoint(
 
 def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards, requests: RequestWorker) -> None:
     """Give the client its commands and buttons, and tell it whom to call."""
-    for group in (ServerCommands(), ConsoleCommands(), AccessCommands(), AccountCommands(), AlertCommands(), RequestCommands(), SettingsCommands()):
+    for group in (
+        ServerCommands(),
+        ConsoleCommands(),
+        AccessCommands(),
+        AccountCommands(),
+        AlertCommands(),
+        RequestCommands(),
+        SettingsCommands(),
+    ):
         client.tree.add_command(group)
     client.tree.add_command(activity)
     ServerButton.presses = presses.PRESSES

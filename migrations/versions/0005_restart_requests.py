@@ -9,7 +9,7 @@ from alembic import op
 from core.db.types import Json, LongText, UtcDateTime
 
 revision = "0005"
-down_revision = "0004"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 

@@ -34,7 +34,15 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = [
     command
-    for group in (ServerCommands(), ConsoleCommands(), AccessCommands(), AccountCommands(), AlertCommands(), RequestCommands(), SettingsCommands())
+    for group in (
+        ServerCommands(),
+        ConsoleCommands(),
+        AccessCommands(),
+        AccountCommands(),
+        AlertCommands(),
+        RequestCommands(),
+        SettingsCommands(),
+    )
     for command in group.walk_commands()
     if hasattr(command, "parameters")
 ] + [activity]
