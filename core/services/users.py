@@ -111,6 +111,9 @@ class Users:
             return await session.scalar(select(User).where(User.discord_id == discord_id))
 
     async def by_username(self, username: str) -> User | None:
+        """Case does not count. What cannot be a username is nobody's, whatever a database takes for equal (MariaDB: `ada` and `ada `)."""
+        if not _USERNAME.fullmatch(username.lower()):
+            return None
         async with self._database.session() as session:
             return await session.scalar(select(User).where(User.username == username.lower()))
 
