@@ -2,6 +2,8 @@
 PYTHON := .venv/bin/python
 ARGS ?=
 NAME ?= console
+NEEDS_sftp := sftp
+NEEDS_alerts := mariadb
 # four processes, a file each; a test that fails is run again twice and, when it then passes, listed as RERUN in the summary
 PARALLEL ?= -n 4 --dist loadfile --reruns 2 --reruns-delay 1
 
@@ -26,7 +28,7 @@ check: venv-dev  ## lint, types, import contracts, fast tests
 	$(PYTHON) -m pytest -q -n 4 --dist loadfile -m "not real" $(ARGS)
 
 bench: venv-dev  ## one benchmark: make bench NAME=console
-	@exec $(PYTHON) -m setup.test_services --only $(if $(filter sftp,$(NAME)),sftp,docker) -- $(PYTHON) -m benchmarks.$(NAME) $(ARGS)
+	@exec $(PYTHON) -m setup.test_services --only $(or $(NEEDS_$(NAME)),docker) -- $(PYTHON) -m benchmarks.$(NAME) $(ARGS)
 
 venv:
 	@sh setup/bootstrap.sh runtime

@@ -306,11 +306,6 @@ class Alerts:
             await session.execute(delete(Alert).where(Alert.status == _RESOLVED, Alert.resolved_at < old))
             await session.execute(delete(AlertSilence).where(AlertSilence.until < self._clock.now()))
 
-    async def firing(self, source_ids: Iterable[int]) -> list[Alert]:
-        """Alerts of these sources that fire."""
-        async with self._database.session() as session:
-            return list(await session.scalars(select(Alert).where(Alert.source_id.in_(list(source_ids)), Alert.status == _FIRING)))
-
     async def firing_own(self) -> list[Alert]:
         """Aerie's own alerts that fire, in every guild."""
         wanted = select(Alert).join(AlertSource, AlertSource.id == Alert.source_id)
