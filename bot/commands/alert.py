@@ -160,7 +160,10 @@ class AlertCommands(app_commands.Group):
             actor_of(interaction), AlertSeverity(severity.value), role.id if role is not None else None
         )
         who = f"{role.mention} is" if role is not None else "Nobody is"
-        await interaction.edit_original_response(content=f"{who} called for new alerts that are {severity.value}.")
+        words = f"{who} called for new alerts that are {severity.value}."
+        if role is not None and not role.mentionable and not interaction.app_permissions.mention_everyone:
+            words += " But Discord will not call it yet: let anyone mention this role, in its settings."
+        await interaction.edit_original_response(content=words)
 
     @app_commands.command(description="Open no new messages for a while; alerts are kept and listed all the same")
     @app_commands.describe(lasting="For how long", source="Which source; all of them, Aerie's own too, if you leave it out")

@@ -112,6 +112,10 @@ class FakeNode:
         body = {"first_seq": len(server.lines) - 1, "lines": [line], "dropped": 0}
         await self._send(server, "aerie.console" if self.ours else "console output", json.dumps(body) if self.ours else line)
 
+    async def send(self, server: FakeServer, event: str, *args: str) -> None:
+        """Any frame, to all who watch a server."""
+        await self._send(server, event, *args)
+
     @web.middleware
     async def _door(self, request: web.Request, handler: Any) -> web.StreamResponse:
         is_socket = request.path.endswith("/ws")  # its token comes in the first frame
