@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from core.clock import Clock, SystemClock
 from core.config import AgentConfig
 from core.errors import NotConfigured
 from core.supervise import Supervisor
+from core.tls import client_context, server_tls
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,8 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         runtime = _runtime(config, clock)
         await runtime.open()
         stack.push_async_callback(runtime.close)
-        remote = await stack.enter_async_context(connected(config.remote, clock, config.system.root_directory / "servers.json"))
+        trust = await asyncio.to_thread(client_context, config.tls.ca)
+        remote = await stack.enter_async_context(connected(config.remote, clock, config.system.root_directory / "servers.json", trust))
         outbox = Outbox(Journal(config.system.root_directory / "outbox.sqlite3"), remote.deliver, remote.refused, clock)
         await outbox.open()
         stack.push_async_callback(outbox.close)
@@ -55,10 +56,11 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         stack.push_async_callback(manager.close)
         sftp = SftpServer(config, manager.get, remote.sftp_auth, outbox.activity, clock, tasks)
         app = make_app(manager, runtime, remote, config, clock, tasks, SftpDoor(sftp.end_sessions))
+        tls = await asyncio.to_thread(server_tls, config.api.certificate, config.api.key, "api")
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=3.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, config.api.host, config.api.port, ssl_context=_tls(config))
+        site = web.TCPSite(runner, config.api.host, config.api.port, ssl_context=tls.context if tls else None)
         try:
             await site.start()
         except OSError as error:
@@ -66,6 +68,8 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
                 f"The agent cannot listen on {config.api.host}:{config.api.port}: {error.strerror}.",
                 hint="Stop what uses that port, or set another [api] port.",
             ) from error
+        if tls is not None:
+            tasks.run("certificate", lambda: tls.run(clock))
         port = runner.addresses[0][1]
         host = "127.0.0.1" if config.api.host in ("0.0.0.0", "::") else config.api.host
         await manager.boot()
@@ -76,7 +80,7 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
                 await sftp.start()
             except NotConfigured as error:  # games go on without it, and people can still use Discord
                 log.error("%s", error)
-        yield Agent(port, f"{'https' if config.api.certificate else 'http'}://{host}:{port}", manager, sftp)
+        yield Agent(port, f"{'https' if tls else 'http'}://{host}:{port}", manager, sftp)
 
 
 def _runtime(config: AgentConfig, clock: Clock) -> Runtime:
@@ -91,16 +95,3 @@ def _make_folders(config: AgentConfig) -> None:
             raise NotConfigured(
                 f"The folder {folder} cannot be made: {error.strerror}.", hint="Run as root, or set another folder."
             ) from error
-
-
-def _tls(config: AgentConfig) -> ssl.SSLContext | None:
-    if config.api.certificate is None or config.api.key is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(config.api.certificate, config.api.key)
-    except (OSError, ssl.SSLError) as error:
-        raise NotConfigured(
-            f"The certificate {config.api.certificate} cannot be used: {error}.", hint="Check both files of [api]."
-        ) from error
-    return context

@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import random
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -91,7 +92,7 @@ class Remote:
             async with self._session.post(url, json=body, timeout=limit, allow_redirects=False) as answer:
                 return answer.status
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise self._away() from error
+            raise self._away(error) from error
 
     async def refused(self) -> bool:
         """Whether our token opens nothing any more, unless that cannot be asked now: then it is taken for granted."""
@@ -165,9 +166,14 @@ class Remote:
                     return json.loads(text) if text else None
                 self._raise(answer.status, text, path)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise self._away() from error
+            raise self._away(error) from error
 
-    def _away(self) -> ControlPlaneAway:
+    def _away(self, error: BaseException) -> ControlPlaneAway:
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            return ControlPlaneAway(
+                f"The control plane at {self._settings.url} has a certificate that cannot be trusted.",
+                hint="Correct [remote] url, or name your own authority in [tls] ca.",
+            )
         return ControlPlaneAway(
             f"The control plane at {self._settings.url} does not answer properly.", hint="Check that the bot runs and [remote] url."
         )
@@ -193,8 +199,8 @@ class Remote:
 
 
 @asynccontextmanager
-async def connected(settings: RemoteSection, clock: Clock, cache: Path) -> AsyncIterator[Remote]:
-    """A client for as long as the agent runs. Raises NotConfigured."""
+async def connected(settings: RemoteSection, clock: Clock, cache: Path, trust: ssl.SSLContext | None = None) -> AsyncIterator[Remote]:
+    """A client for as long as the agent runs; `trust` judges the control plane's certificate. Raises NotConfigured."""
     secret = settings.token.get_secret_value()
     if not settings.url or not settings.token_id or not secret:
         raise NotConfigured("The agent does not know its control plane.", hint="Set [remote] url, token_id and token in its settings file.")
@@ -205,5 +211,5 @@ async def connected(settings: RemoteSection, clock: Clock, cache: Path) -> Async
         "Content-Type": "application/json",
         "User-Agent": f"Aerie Agent/v{VERSION} (id:{settings.token_id})",
     }
-    async with aiohttp.ClientSession(headers=headers) as session:
+    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(ssl=trust or True)) as session:
         yield Remote(settings, clock, session, cache)

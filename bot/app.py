@@ -52,6 +52,7 @@ from core.rpc.pool import NodePool
 from core.seal import open_seal
 from core.services.build import Services, build
 from core.supervise import Supervisor
+from core.tls import ServerTls, client_context, server_tls
 
 
 @dataclass
@@ -83,7 +84,7 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         await upgrade(database_url)
         database = await stack.enter_async_context(Database(database_url))
         backplane = await stack.enter_async_context(open_backplane(config.backplane.url.get_secret_value(), clock))
-        pool = await stack.enter_async_context(NodePool(clock))
+        pool = await stack.enter_async_context(NodePool(clock, await asyncio.to_thread(client_context, config.tls.ca)))
         seal = await asyncio.to_thread(open_seal, config.security.key.get_secret_value(), database_url)
         services = build(
             database,
@@ -107,8 +108,11 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         link = DiscordLink(client, token, clock)
         writes = Writes(clock)
         services.api_keys.owners.update(config.discord.owners)
-        port = await _serve(stack, config, _endpoint(config, services, client, link, tasks, writes, clock))
-        services.nodes.origin = services.nodes.origin or f"http://{config.endpoint.host}:{port}"
+        tls = await asyncio.to_thread(server_tls, config.endpoint.certificate, config.endpoint.key, "endpoint")
+        port = await _serve(stack, config, _endpoint(config, services, client, link, tasks, writes, clock), tls)
+        if tls is not None:
+            tasks.run("certificate", lambda: tls.run(clock))
+        services.nodes.origin = services.nodes.origin or f"{'https' if tls else 'http'}://{config.endpoint.host}:{port}"
 
         watch = NodeWatch(services, pool, clock)
         streams = Streams(services, pool, tasks, clock, watch)
@@ -141,7 +145,8 @@ def _endpoint(
     state = BotState(lambda: link.ready, tasks.health.values, lambda: {"discord_writes": writes.all_waiting})
     limits = Limits(config.rest.client_per_minute, config.rest.application_per_minute)
     token = config.metrics.token.get_secret_value()
-    return make_app(services, state, limits, client.metrics, metrics_token=token, clock=clock)
+    proxies = config.endpoint.trusted_proxies
+    return make_app(services, state, limits, client.metrics, metrics_token=token, clock=clock, proxies=proxies)
 
 
 def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards, requests: RequestWorker) -> None:
@@ -167,12 +172,12 @@ def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards, requests:
     client.request_changed = requests.look
 
 
-async def _serve(stack: AsyncExitStack, config: BotConfig, app: web.Application) -> int:
+async def _serve(stack: AsyncExitStack, config: BotConfig, app: web.Application, tls: ServerTls | None) -> int:
     """Listen, and answer the port that was bound."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, config.endpoint.host, config.endpoint.port)
+    site = web.TCPSite(runner, config.endpoint.host, config.endpoint.port, ssl_context=tls.context if tls else None)
     try:
         await site.start()
     except OSError as error:

@@ -1,6 +1,7 @@
 """IP addresses of people and programs: what counts as one of them. Must never look an address up."""
 
-from ipaddress import IPv6Address, ip_address
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 
 def household(ip: str) -> str:
@@ -14,3 +15,44 @@ def household(ip: str) -> str:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return f"{IPv6Address(int(address) >> 64 << 64)}/64"
+
+
+Network = IPv4Network | IPv6Network
+
+
+def networks(texts: Sequence[str]) -> list[Network]:
+    """Addresses and networks as written in settings. Raises ValueError, which names the one that is none."""
+    return [ip_network(text, strict=False) for text in texts]
+
+
+def caller(peer: str, forwarded: Sequence[str], proxies: Sequence[Network]) -> str:
+    """Who really asks: `peer`, or what trusted proxies say of it in X-Forwarded-For (the header's lines in order).
+
+    The header is read from its end, and the first address that is no proxy of ours counts; what stands before it anybody may have written.
+    """
+    believed = peer
+    hops = [hop.strip() for line in forwarded for hop in line.split(",")]
+    while hops and _within(believed, proxies):
+        hop = hops.pop()
+        if not _is_address(hop):
+            break
+        believed = hop
+    return believed
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _within(address: str, those: Sequence[Network]) -> bool:
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return any(ip in network for network in those if network.version == ip.version)

@@ -32,6 +32,13 @@ class LogSection(Section):
     """DEBUG, INFO, WARNING or ERROR: the least that is written."""
 
 
+class TlsSection(Section):
+    """Whom to trust when calling the other program."""
+
+    ca: Path | None = None
+    """PEM file of your own certificate authority, trusted beside the system's: by the bot for nodes, by agents for the bot."""
+
+
 class DiscordSection(Section):
     """Where the bot meets people."""
 
@@ -76,7 +83,13 @@ class EndpointSection(Section):
     port: int = Field(default=8400, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     public_url: str = ""
-    """How nodes reach this endpoint, without a trailing slash; empty means http://host:port."""
+    """How nodes reach this endpoint, without a trailing slash; empty means http://host:port, or https:// with a certificate."""
+    certificate: Path | None = None
+    """PEM file of the TLS certificate with its chain, read again when it changes; empty means plain HTTP."""
+    key: Path | None = None
+    """PEM file of the certificate's private key, without a password."""
+    trusted_proxies: list[str] = Field(default_factory=list)
+    """Addresses or networks of proxies before this endpoint; only from them is X-Forwarded-For believed."""
 
 
 class ConsoleSection(Section):
@@ -134,9 +147,9 @@ class ApiSection(Section):
     port: int = Field(default=8080, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     certificate: Path | None = None
-    """PEM file of the TLS certificate with its chain; empty means plain HTTP."""
+    """PEM file of the TLS certificate with its chain, read again when it changes; empty means plain HTTP."""
     key: Path | None = None
-    """PEM file of the certificate's private key."""
+    """PEM file of the certificate's private key, without a password."""
 
 
 class RemoteSection(Section):
@@ -285,6 +298,7 @@ class Config(Section):
     """What both programs read."""
 
     log: LogSection = Field(default_factory=LogSection)
+    tls: TlsSection = Field(default_factory=TlsSection)
 
 
 class BotConfig(Config):
@@ -327,6 +341,8 @@ def load(kind: type[C], path: Path | None = None, environment: Mapping[str, str]
     values = _read_file(path, environment)
     known = kind.model_fields.keys()
     values = {name: section for name, section in values.items() if name in known}
+    for name, section in values.items():
+        _open_files(kind, name, section)
     for name, value in environment.items():
         _apply(values, kind, name, value)
     try:
@@ -386,6 +402,23 @@ def _apply(values: dict[str, Any], kind: type[Config], name: str, value: str) ->
     before = values.get(section, {})
     if isinstance(before, dict):  # otherwise the file is wrong, and validation says so
         values[section] = {**before, key: _parse(field.annotation, value)}
+
+
+def _open_files(kind: type[Config], name: str, section: Any) -> None:
+    """In the settings file too, `token_file = "/path"` stands for the secret `token`."""
+    holder = kind.model_fields[name].annotation
+    if not isinstance(section, dict) or not _is_section(holder):
+        return
+    for twin in [key for key in section if key.endswith("_file") and key not in holder.model_fields]:
+        key, file = twin.removesuffix("_file"), section[twin]
+        if (field := holder.model_fields.get(key)) is None or field.annotation is not SecretStr:
+            continue  # validation names it
+        if key in section:
+            raise NotConfigured(f"[{name}] has both {key} and {twin}.", hint="Keep one of them.")
+        if not isinstance(file, str):
+            raise NotConfigured(f"[{name}] {twin} must be a path in quotes.", hint="aerie.example.toml shows every setting.")
+        del section[twin]
+        section[key] = _read_secret(f"[{name}] {twin}", Path(file))
 
 
 def _is_section(annotation: Any) -> TypeGuard[type[Section]]:

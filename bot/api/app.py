@@ -1,6 +1,9 @@
 """The bot's HTTP endpoint: middlewares and routes in one visible list. Works while Discord is down, and knows nothing of it."""
 
-from aiohttp import web
+from collections.abc import Sequence
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
 
 from bot.api.application.routes import application_routes
 from bot.api.auth import KeyAuth, Limits, NodeAuth
@@ -13,7 +16,9 @@ from bot.api.remote.activity import RemoteActivity
 from bot.api.remote.servers import RemoteServers
 from bot.api.remote.sftp import RemoteSftp
 from bot.api.webhooks import Webhooks
+from core.addresses import caller, networks
 from core.clock import Clock, SystemClock
+from core.errors import NotConfigured
 from core.metrics import Metrics
 from core.services.build import Services
 
@@ -29,8 +34,9 @@ def make_app(
     *,
     metrics_token: str = "",
     clock: Clock | None = None,
+    proxies: Sequence[str] = (),
 ) -> web.Application:
-    """The application, to be run by bot/app.py or a test."""
+    """The application, to be run by bot/app.py or a test. `proxies` are networks whose X-Forwarded-For is believed."""
     state, metrics = state or BotState(), metrics or Metrics()
     health, prometheus = Health(services, state), MetricsRoute(services, state, metrics, metrics_token)
     servers = RemoteServers(services.servers)
@@ -39,7 +45,8 @@ def make_app(
     webhooks = Webhooks(services.alert_sources, services.alerts, clock or SystemClock())
     node = NodeAuth(services.nodes).guard
     keys = KeyAuth(services.api_keys, services.throttles, limits or Limits())
-    app = web.Application(middlewares=[stopwatch(metrics, clock or SystemClock()), errors], client_max_size=MOST_BYTES)
+    watched = stopwatch(metrics, clock or SystemClock())
+    app = web.Application(middlewares=[_behind(proxies), watched, errors], client_max_size=MOST_BYTES)
     app[ORIGIN] = lambda: services.nodes.origin
     app.add_routes(
         [
@@ -59,3 +66,21 @@ def make_app(
         ]
     )
     return app
+
+
+def _behind(proxies: Sequence[str]) -> Middleware:
+    """From here on `request.remote` is who really asks."""
+
+    try:
+        known = networks(proxies)
+    except ValueError as error:
+        raise NotConfigured(f"The setting endpoint.trusted_proxies cannot be used: {error}.", hint="Write it as 10.0.0.0/8.") from None
+
+    @web.middleware
+    async def behind(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if known:
+            said = request.headers.getall(hdrs.X_FORWARDED_FOR, [])
+            request = request.clone(remote=caller(request.remote or "", said, known))
+        return await handler(request)
+
+    return behind

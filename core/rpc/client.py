@@ -221,13 +221,23 @@ def unreachable(address: NodeAddress, error: BaseException) -> NodeUnreachable:
         return NodeTimeout(f"The node {name} did not answer in time.", hint="It may be overloaded or cut off; try again in a minute.")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return NodeUnreachable(f"The node {name} has an address nobody knows.", hint="Correct the node's address.")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return NodeUnreachable(
+            f"The node {name} has a certificate that cannot be trusted: {_why(error)}.",
+            hint="Renew it, correct the address, or name your own authority in [tls] ca.",
+        )
     if isinstance(error, aiohttp.ClientSSLError):
-        return NodeUnreachable(f"The node {name} has a certificate that cannot be trusted.", hint="Renew it, or correct the address.")
+        return NodeUnreachable(f"The node {name} does not speak TLS.", hint="Write its address with http://, or give it a certificate.")
     if isinstance(error, aiohttp.InvalidURL | ValueError):
         return NodeUnreachable(f"The node {name} has an address that is none.", hint="Correct the node's address.")
     if isinstance(error, ConnectionRefusedError) or isinstance(getattr(error, "os_error", None), ConnectionRefusedError):
         return NodeUnreachable(f"The node {name} refused the connection.", hint="Check that its agent runs.")
     return NodeUnreachable(f"The node {name} broke off the connection.", hint="Check that its agent runs, and the network between.")
+
+
+def _why(error: aiohttp.ClientConnectorCertificateError) -> str:
+    reason = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+    return reason.rstrip(".")[:150]
 
 
 def headers_of(address: NodeAddress) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One client per node, over one pool of connections. Knows no database: who calls brings the address."""
 
+import ssl
 from typing import Self
 
 import aiohttp
@@ -14,7 +15,9 @@ __all__ = ["NodeAddress", "NodeClient", "NodeHealth", "NodePool"]
 class NodePool:
     """`async with NodePool(clock) as pool:`; the connections are made when first needed."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, tls: ssl.SSLContext | None = None) -> None:
+        """`tls` is how nodes' certificates are judged; by the system's authorities without it."""
+        self._tls = tls
         self._clock = clock or SystemClock()
         self._clients: dict[int, NodeClient] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -36,7 +39,7 @@ class NodePool:
     def _connections(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=15),
+                connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=15, ssl=self._tls or True),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
             )

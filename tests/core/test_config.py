@@ -179,3 +179,24 @@ def test_the_docker_engine_is_the_setting_else_docker_host_else_the_usual_socket
     setting: str, environment: dict[str, str], expected: str
 ) -> None:
     assert docker_host(DockerSection(host=setting), environment) == expected
+
+
+def test_a_secret_may_stand_in_a_file_that_the_settings_file_names(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("hush\n")
+    (tmp_path / "aerie.toml").write_text(f'[discord]\ntoken_file = "{tmp_path}/token"\n')
+    assert load(BotConfig, tmp_path / "aerie.toml", {}).discord.token.get_secret_value() == "hush"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('token_file = "/nowhere/token"', r"\[discord\] token_file names a file that cannot be read: No such file"),
+        ('token_file = "/nowhere"\ntoken = "x"', "has both token and token_file"),
+        ("token_file = 5", "must be a path"),
+        ('sandbox_url_file = "/x"', "sandbox_url_file"),
+    ],
+)
+def test_a_secret_file_that_cannot_be_used_is_named(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "aerie.toml").write_text(f"[discord]\n{line}\n")
+    with pytest.raises(NotConfigured, match=words):
+        load(BotConfig, tmp_path / "aerie.toml", {})

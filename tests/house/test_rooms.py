@@ -26,7 +26,7 @@ CLOSETS = {
     "prometheus_client": ("core/metrics",),
     "redis": ("core/backplane/redis", "front/checks"),
     "jwt": ("core/tokens",),
-    "cryptography": ("core/seal", "core/ssh_keys"),
+    "cryptography": ("core/seal", "core/ssh_keys", "core/tls"),
     "argon2": ("core/seal",),
     "typer": ("aerie",),
     "rich": ("aerie", "front/", "demo/"),
