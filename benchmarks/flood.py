@@ -11,7 +11,8 @@ import json
 import os
 import statistics
 import tempfile
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,7 @@ import uvloop
 from benchmarks.command_latency import ROOT, child
 from core.actor import Actor
 from core.services.build import opened
-from core.vocabulary import PowerSignal
-from demo import images
+from demo import containers, images
 from sandbox.app import Sandbox, SandboxConfig, running
 from sandbox.person import NotSeen, Person
 from setup.engine_api import EngineApi
@@ -33,8 +33,8 @@ FLOOD = f"sh -c 'echo up; yes \"{LINE}\"'"
 SAMPLE_SECONDS = 1.0
 
 
-async def furnish(database_url: str, agent_port: int, box: Sandbox) -> tuple[str, str]:
-    """A node, a server that floods as long as it runs, its console attached to #console. Answers the node's token."""
+async def furnish(database_url: str, agent_port: int, box: Sandbox) -> tuple[str, str, str]:
+    """A node, a server that floods as long as it runs, its console attached to #console. Answers its uuid and the node's token."""
     guild_id = next(int(channel.guild_id or 0) for channel in box.state.channels())
     console = next(int(channel.id) for channel in box.state.channels() if channel.name == "console")
     aerie = Actor.system("benchmark")
@@ -52,7 +52,7 @@ async def furnish(database_url: str, agent_port: int, box: Sandbox) -> tuple[str
             aerie, name="Flood", egg_id=egg.id, node_id=node.id, ip="127.0.0.1", port=free_port(), guild_id=guild_id
         )
         await services.guilds.attach_console(aerie, server.uuid, console)
-        return token.id, token.secret
+        return server.uuid, token.id, token.secret
 
 
 def resident(pid: int) -> float:
@@ -78,6 +78,15 @@ async def sampled(pids: dict[str, int], seconds: float) -> dict[str, list[float]
         for name, pid in pids.items():
             found[name].append(resident(pid))
     return found
+
+
+@asynccontextmanager
+async def removed(api: EngineApi, uuid: str) -> AsyncIterator[None]:
+    """The container is gone after the block: agents leave theirs running."""
+    try:
+        yield
+    finally:
+        await containers.stop_all(api, [uuid])
 
 
 async def answering(port: int, token: str) -> None:
@@ -109,7 +118,7 @@ async def main(seconds: float) -> dict[str, object]:
         async with running(SandboxConfig()) as box:
             database_url = f"sqlite+aiosqlite:///{place}/aerie.sqlite3"
             bot_port, agent_port = free_port(), free_port()
-            token_id, token = await furnish(database_url, agent_port, box)
+            uuid, token_id, token = await furnish(database_url, agent_port, box)
             bot_file = settings(
                 place / "bot.toml",
                 {
@@ -130,6 +139,7 @@ async def main(seconds: float) -> dict[str, object]:
                 },
             )
             async with (
+                removed(EngineApi(host), uuid),
                 child("-m", "bot", "--config", str(bot_file)) as bot,
                 Person.connect(box.url, "Ada") as ada,
                 child("-m", "agent", "--config", str(agent_file)) as agent,
@@ -139,8 +149,6 @@ async def main(seconds: float) -> dict[str, object]:
                 await started(ada)
                 found = await sampled({"bot": bot.pid, "agent": agent.pid}, seconds)
                 assert bot.returncode is None and agent.returncode is None
-                await ada.run(f"server {PowerSignal.KILL.value}", channel="general", server="Flood")
-                await ada.wait_for(lambda message: "Server thread" not in message["content"], 30, channel="general")
             hits = box.rate_limit_hits
     assert hits == 0, f"{hits} requests were answered with 429"
     third = max(1, int(seconds / SAMPLE_SECONDS) // 3)
