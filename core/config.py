@@ -199,6 +199,8 @@ class DockerSection(Section):
     """Docker network of game servers; made when missing."""
     network_subnet: str = "172.29.0.0/16"
     """Addresses of that network, used when it is made."""
+    interface: str = ""
+    """Address under which servers reach this machine, put into configuration files; empty means the network's gateway."""
     domainname: str = ""
     """Domain name of the containers; empty gives none."""
     dns: list[str] = Field(default_factory=lambda: ["1.1.1.1", "1.0.0.1"])

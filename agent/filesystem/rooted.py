@@ -44,6 +44,10 @@ class Rooted:
         """Of the root itself, for counting and statvfs."""
         return self._root.descriptor
 
+    def inside(self, descriptor: int) -> bytes:
+        """Where an open file really is, from the root, links resolved. Raises OutsideRoot."""
+        return self._root.inside(descriptor)
+
     # Looking
 
     def facts(self, path: bytes, *, follow: bool = True) -> os.stat_result:

@@ -9,8 +9,9 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class DockerRuntime:
         self._tasks = Supervisor("docker", clock)
         self._known: set[str] = set()
         self._interface = ""
+        self._gateway = "127.0.0.1"
         self._closing = False
         self._meters: dict[str, CgroupMeter] = {}
         self.host = docker_host(config.docker)
@@ -89,6 +91,10 @@ class DockerRuntime:
     @property
     def runs_scripts(self) -> bool:
         return True
+
+    @property
+    def gateway(self) -> str:
+        return self._config.docker.interface or self._gateway
 
     async def open(self) -> None:
         """Connect and make the network. Raises EngineUnreachable."""
@@ -286,15 +292,16 @@ class DockerRuntime:
         return await asyncio.wait_for(self._container(uuid).show(), PATIENCE)
 
     async def _ensure_network(self) -> None:
+        """Make the servers' network when it is missing, and learn its gateway: the machine as containers see it."""
         docker = self._config.docker
-        if docker.network in ("host", "bridge", "none"):
+        if docker.network in ("host", "none"):
             return
         try:
-            await self.docker.networks.get(docker.network)
+            network = await self.docker.networks.get(docker.network)
         except DockerError as error:
             if error.status != 404:
                 raise
-            await self.docker.networks.create(
+            network = await self.docker.networks.create(
                 {
                     "Name": docker.network,
                     "Driver": "bridge",
@@ -303,6 +310,7 @@ class DockerRuntime:
                     "Options": {"com.docker.network.bridge.enable_icc": "false"},
                 }
             )
+        self._gateway = _gateway(await network.show()) or self._gateway
 
     async def _listen(self) -> None:
         """Follow the engine's events; on every (re)connection look at all containers we know."""
@@ -363,6 +371,16 @@ def _meaning(status: int, words: str, image: str) -> RuntimeFailure:
     if status == 404 or (status == 409 and "is not running" in low):
         return ProcessGone("The server's container is not there any more.", hint="Start the server to make it anew.")
     return RuntimeFailure(f"Docker refused: {words.strip()[:300]}.", hint="The node's log says more.")
+
+
+def _gateway(network: dict[str, Any]) -> str:
+    """A network's own address, the first of its subnet where Docker was not told another; empty for networks without one."""
+    for entry in (network.get("IPAM") or {}).get("Config") or []:
+        if gateway := entry.get("Gateway"):
+            return str(gateway).partition("/")[0]
+        with suppress(ValueError):
+            return str(next(ip_network(entry.get("Subnet", ""), strict=False).hosts()))
+    return ""
 
 
 def _moment(text: str) -> datetime | None:

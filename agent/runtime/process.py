@@ -90,6 +90,10 @@ class ProcessRuntime:
         return self._exits
 
     @property
+    def gateway(self) -> str:
+        return self._config.docker.interface or "127.0.0.1"
+
+    @property
     def runs_scripts(self) -> bool:
         """Never: eggs' scripts expect to be root in a container, and would be root of this machine here."""
         return False

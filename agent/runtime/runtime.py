@@ -80,6 +80,11 @@ class Runtime(Protocol):
         """Whether it can run an egg's install script, which needs a container of its own."""
         ...
 
+    @property
+    def gateway(self) -> str:
+        """The address under which its processes reach this machine: what `{{config.docker.interface}}` means in an egg."""
+        ...
+
     async def open(self) -> None: ...
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from agent.config_files.rewrite import rewrite_below
 from agent.runtime.runtime import Exit, Runtime
 from agent.server.disk import usage
 from agent.server.power import Order, PowerQueue
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _RECHECK_SECONDS = 2.0
+REWRITE_SECONDS = 60.0
+"""Most that configuration files may hold up a start."""
 
 
 class Finish(Protocol):
@@ -157,6 +160,7 @@ class Steps:
         try:
             await self._sync_before_start()
             await self._prepare_folder()
+            await self._rewrite_files()
             await self._runtime.ensure_image(self._standing.configuration, self._pull_progress)
             await self._uninterrupted(self._runtime.create(self._standing.configuration, self._standing.folder))
             await self._uninterrupted(self._terminal.attach_fresh())
@@ -257,6 +261,22 @@ class Steps:
         if limit and used > limit:
             raise DiskFull(
                 f"The server's files take {used // 1_048_576} MiB, more than its {limit // 1_048_576} MiB.", hint="Delete files first."
+            )
+
+    async def _rewrite_files(self) -> None:
+        """As the egg wants its configuration files; what was left alone is told at the console, and the start goes on (Wings)."""
+        configs = self._standing.configuration.process_configuration.configs
+        if not configs:
+            return
+        system = self._config.system
+        work = asyncio.to_thread(rewrite_below, self._standing.folder, (system.uid, system.gid), configs, self._runtime.gateway)
+        try:
+            for trouble in await asyncio.wait_for(work, REWRITE_SECONDS):
+                log.warning("%s: %s", self._standing.uuid, trouble)
+                self._terminal.console.add_notice(str(trouble))
+        except TimeoutError:
+            self._terminal.console.add_notice(
+                f"Its configuration files were not rewritten within {REWRITE_SECONDS:.0f} s; it starts all the same."
             )
 
     async def _abandon(self, why: str, code: str, order: Order) -> None:

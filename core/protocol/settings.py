@@ -143,10 +143,18 @@ class ConfigFile(Wire):
     replace: Annotated[list[Replacement], BeforeValidator(_php_list)] = Field(default_factory=list)
 
 
+def _whole_entries(value: Any) -> Any:
+    """Entries that name no file or parser are left out; Wings crashes on them."""
+    entries = _php_list(value)
+    if not isinstance(entries, list):
+        return entries
+    return [one for one in entries if not isinstance(one, dict) or {"file", "parser"} <= one.keys()]
+
+
 class ProcessConfiguration(Wire):
     startup: StartupRules = Field(default_factory=StartupRules)
     stop: StopRule = Field(default_factory=StopRule)
-    configs: Annotated[list[ConfigFile], BeforeValidator(_php_list)] = Field(default_factory=list)
+    configs: Annotated[list[ConfigFile], BeforeValidator(_whole_entries)] = Field(default_factory=list)
 
 
 class ServerConfiguration(Wire):
