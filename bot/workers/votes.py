@@ -138,7 +138,9 @@ class RequestWorker:
             return
         try:
             if request.message_id is None:
-                await desk.posted(request.id, await self._post(request, request.channel_id), request.version)
+                # Discord may answer with the first version that a dead process posted under this nonce: a later one is edited in
+                shown = request.version if request.version == 1 else 0
+                await desk.posted(request.id, await self._post(request, request.channel_id), shown)
             else:
                 await self._edit(request, request.channel_id, request.message_id)
                 await desk.showing(request.id, request.version)
@@ -160,7 +162,7 @@ class RequestWorker:
             lambda: channel.send(view=view, nonce=f"request {request.id}.{request.posts}", allowed_mentions=discord.AllowedMentions.none()),
             priority=Priority.ALERT,
         )
-        self._bodies[request.id] = view.to_components()  # type: ignore[no-untyped-call]
+        self._bodies.pop(request.id, None)
         return message.id
 
     async def _edit(self, request: Request, channel_id: int, message_id: int) -> None:

@@ -3,6 +3,7 @@
 Deadlines and countdowns pass by leaps of the calendar, never by waiting for them.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -61,6 +62,15 @@ async def shows(person: Person, message: Json, *words: str) -> Json:
     return await person.wait_for(lambda m: m["id"] == message["id"] and says(person, *words)(m), WAIT)
 
 
+async def recorded(bot: Bot) -> None:
+    """The bot has written down which message it posted."""
+    for _ in range(int(WAIT / 0.05)):
+        if (await bot.services.request_desk.due())[0].message_id is not None:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the message was not recorded")
+
+
 def labels(person: Person, message: Json) -> list[str]:
     return [button["label"] for button in person.buttons(person.message(message["id"]))]
 
@@ -102,6 +112,24 @@ async def test_a_members_request_passes_warns_and_restarts_in_one_message(
     late = await cleo.answer(await cleo.run("request restart", "general", server="luanti"), says(cleo, "a short while ago"), timeout=WAIT)
     assert "<t:" in cleo.text_of(late)
     assert says(cleo, "luanti restarted")(await cleo.answer(await cleo.run("request list", "general"), says(cleo, "luanti"), timeout=WAIT))
+
+
+async def test_a_bot_restarted_in_the_middle_goes_on_and_its_buttons_work(
+    stage: Stage, node: FakeNode, clock: LeapingClock, ada: Person, ben: Person, cleo: Person
+) -> None:
+    async with stage.bot(clock=clock) as bot:
+        game = await open_stage(stage, bot, node, clock, ada, ben, cleo)
+        message = await ask(cleo)
+        await recorded(bot)
+    async with stage.bot(clock=clock) as bot:
+        await ben.press(message, "Vote for a restart")
+        await shows(cleo, message, "about to restart")
+        await until(lambda: len(game.typed) == 1, "the first warning", WAIT)
+    async with stage.bot(clock=clock) as bot:
+        await count_down(clock, game)
+        await shows(cleo, message, "luanti restarted")
+    assert game.signals == ["restart"]
+    assert warnings(game) == sorted(set(warnings(game)), reverse=True)
 
 
 async def test_a_veto_in_the_countdown_is_told_in_the_game(
