@@ -21,6 +21,7 @@ from core.models.guild import Guild
 from core.models.server import Allocation, Server, ServerVariable, whole_servers
 from core.models.user import User
 from core.services.activity import ActivityLog
+from core.services.live import LiveBoard
 from core.services.nodes import Nodes
 from core.services.servers import Extras, Limits
 from core.services.startup import check_value
@@ -43,10 +44,11 @@ class Build:
 
 
 class Administration:
-    def __init__(self, database: Database, activity: ActivityLog, nodes: Nodes) -> None:
+    def __init__(self, database: Database, activity: ActivityLog, nodes: Nodes, live: LiveBoard) -> None:
         self._database = database
         self._activity = activity
         self._nodes = nodes
+        self._live = live
 
     async def guild_for(self, user: User) -> int | None:
         """In which guild a server made by REST shows: the one its owner has, else the only one there is, else none."""
@@ -143,6 +145,7 @@ class Administration:
     async def _told(self, server_id: int) -> Server:
         server = await self._whole(server_id)
         await self._quietly(server, self._nodes.client(server.node).sync(server.uuid))
+        self._live.changed.publish(server.uuid)
         return server
 
     async def _quietly(self, server: Server, call: Awaitable[None]) -> None:

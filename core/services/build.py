@@ -30,6 +30,7 @@ from core.services.history import History
 from core.services.live import LiveBoard
 from core.services.locations import Locations
 from core.services.members import Members
+from core.services.network import Network
 from core.services.nodes import Nodes
 from core.services.people import People
 from core.services.placement import Placement
@@ -68,6 +69,7 @@ class Services:
     live: LiveBoard
     members: Members
     locations: Locations
+    network: Network
     nodes: Nodes
     people: People
     placement: Placement
@@ -125,7 +127,7 @@ def build(
     return Services(
         access=access,
         activity=activity,
-        administration=Administration(database, activity, nodes),
+        administration=Administration(database, activity, nodes, live),
         allocations=allocations,
         api_keys=ApiKeys(database, activity, clock),
         alert_sources=AlertSources(database, access, activity, seal, clock),
@@ -141,6 +143,7 @@ def build(
         members=members,
         fleet=Fleet(database, activity, nodes, directory, clock),
         locations=Locations(database, activity, clock),
+        network=Network(database, access, activity, nodes),
         nodes=nodes,
         people=People(database, activity, clock),
         placement=placement,

@@ -81,7 +81,7 @@ def environment(server: Server) -> dict[str, str]:
         "STARTUP": server.startup,
         "P_SERVER_LOCATION": server.node.location,
         "P_SERVER_UUID": server.uuid,
-        "P_SERVER_ALLOCATION_LIMIT": "0",
+        "P_SERVER_ALLOCATION_LIMIT": str(server.allocation_limit),
     }
 
 
@@ -114,7 +114,7 @@ def _known(server: Server, address: Address, mappings: dict[str, list[int]]) -> 
         "STARTUP": disarmed(server.startup),
         "P_SERVER_LOCATION": server.node.location,
         "P_SERVER_UUID": server.uuid,
-        "P_SERVER_ALLOCATION_LIMIT": "0",
+        "P_SERVER_ALLOCATION_LIMIT": str(server.allocation_limit),
     }
     default = {"ip": address.ip, "port": address.port}
     build = {

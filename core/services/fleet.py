@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from core.actor import Actor
@@ -155,11 +155,6 @@ class Fleet:
                 raise Conflict("This address belongs to a server.", hint="Take it from the server first.")
             await session.execute(delete(Allocation).where(Allocation.id == allocation_id))
         await self._activity.write(actor, "admin:allocation.delete", metadata={"address": f"{row.ip}:{row.port}"})
-
-    async def annotate(self, allocation_id: int, notes: str | None) -> None:
-        """Asks nobody: the caller went through `access`."""
-        async with self._database.begin() as session:
-            await session.execute(update(Allocation).where(Allocation.id == allocation_id).values(notes=notes))
 
 
 def _left(whole: int, overallocate: int, given: int) -> int:

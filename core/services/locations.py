@@ -28,17 +28,6 @@ class Locations:
         await self._activity.write(actor, "admin:location.create", metadata={"short": short})
         return row
 
-    async def ensure(self, short: str) -> None:
-        """Make the location of a node that was made with a code alone."""
-        async with self._database.session() as session:
-            known = await session.scalar(select(Location.id).where(Location.short == short))
-        if known is None:
-            try:
-                async with self._database.begin() as session:
-                    session.add(Location(short=short, long="", created_at=self._clock.now()))
-            except IntegrityError:
-                return  # somebody else just made it
-
     async def update(self, actor: Actor, location_id: int, short: str, long: str) -> Location:
         """Rename a location; its nodes keep belonging to it. Raises NotFound and Conflict."""
         try:

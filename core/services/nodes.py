@@ -14,7 +14,7 @@ from core.clock import Clock
 from core.db.engine import Database
 from core.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from core.log import hide
-from core.models.node import Node
+from core.models.node import Location, Node
 from core.models.server import Server
 from core.rpc.client import NodeAddress, NodeClient
 from core.rpc.pool import NodePool
@@ -69,6 +69,8 @@ class Nodes:
         )
         try:
             async with self._database.begin() as session:
+                if await session.scalar(select(Location.id).where(Location.short == location)) is None:
+                    session.add(Location(short=location, long="", created_at=self._clock.now()))
                 session.add(row)
         except IntegrityError as error:
             raise Conflict(f"There is already a node called {name}, or one with this token.", hint="Choose another name.") from error

@@ -282,17 +282,23 @@ class Servers:
         except NotFound:
             await client.create(CreateServer(uuid=uuid))
 
-    async def rename(self, actor: Actor, ref: str | int, name: str) -> Server:
-        """Give a server another name; its node learns it at the latest when it next asks. Raises Invalid, Conflict, MissingPermission."""
+    async def rename(self, actor: Actor, ref: str | int, name: str, *, description: str | None = None) -> Server:
+        """Give a server another name; its node learns it at the latest when it next asks. A `description` of None stays as it is.
+
+        Raises Invalid, Conflict, NotFound and MissingPermission.
+        """
         server = await self._access.server(actor, ref, "settings.rename", event="server:settings.rename")
         name, old = _name(name), server.name
         try:
             async with self._database.begin() as session:
                 await _free(session, server.guild_id, name, but=server.id)
-                await session.execute(update(Server).where(Server.id == server.id).values(name=name))
+                words = server.description if description is None else description
+                await session.execute(update(Server).where(Server.id == server.id).values(name=name, description=words))
         except IntegrityError as error:
             raise Conflict(f"There is already a server called {name} here.", hint="Choose another name.") from error
         await self._activity.write(actor, "server:settings.rename", server, metadata={"old": old, "new": name})
+        if words != server.description:
+            await self._activity.write(actor, "server:settings.description", server, metadata={"old": server.description, "new": words})
         with suppress(AerieError):
             await self._nodes.client(server.node).sync(server.uuid)
         self._live.changed.publish(server.uuid)

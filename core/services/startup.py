@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, select, update
 
+from core import rules
 from core.actor import Actor
 from core.db.engine import Database
 from core.errors import AerieError, BadRequest, Invalid
@@ -16,8 +17,6 @@ from core.services.activity import ActivityLog
 from core.services.nodes import Nodes
 
 log = logging.getLogger(__name__)
-
-MOST_VALUE = 16_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,6 @@ class Startup:
 
 
 def check_value(variable: EggVariable, value: str) -> None:
-    """Raises Invalid, saying which rule the value breaks."""
-    if len(value) > MOST_VALUE:
-        raise Invalid(f"{variable.name} may have {MOST_VALUE} characters at most.")
+    """Raises Invalid, saying which rule the value breaks. May take seconds, so call it in a thread."""
+    if problems := rules.check(variable.rules, value).problems:
+        raise Invalid(f"{variable.name} ({variable.env_variable}) {' and '.join(problems)}.")

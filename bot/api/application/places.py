@@ -59,7 +59,7 @@ class LocationRoutes:
         """Short and long name; py-dactyl calls them shortcode and description."""
         given = await Input.of(request)
         name = "shortcode" if not given.given("short") and given.given("shortcode") else "short"
-        short = given.text(name, most=60)
+        short = given.text(name, most=60, pattern=r"[\w.-]+")
         long = given.text("long" if given.given("long") else "description", required=False, default=known.long if known else "")
         twin = await self._directory.find(Location, "short", short) if short else None
         if twin is not None and (known is None or twin.id != known.id):

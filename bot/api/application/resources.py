@@ -118,7 +118,7 @@ def egg(row: Egg) -> Json:
             "files": row.config_files,
             "startup": {"done": row.done[0] if len(row.done) == 1 else row.done},
             "stop": row.stop,
-            "logs": {},
+            "logs": row.logs or {},
             "file_denylist": row.file_denylist,
             "extends": None,
         },

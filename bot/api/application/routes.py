@@ -72,6 +72,7 @@ def _servers(services: Services) -> list[Row]:
         ("PATCH", "/servers/{id}/startup", Resource.SERVERS, WRITE, servers.startup),
         ("POST", "/servers/{id}/suspend", Resource.SERVERS, WRITE, servers.suspend),
         ("POST", "/servers/{id}/unsuspend", Resource.SERVERS, WRITE, servers.unsuspend),
+        ("POST", "/servers/{id}/reinstall", Resource.SERVERS, WRITE, servers.reinstall),
         ("DELETE", "/servers/{id}", Resource.SERVERS, WRITE, servers.delete),
         ("DELETE", "/servers/{id}/force", Resource.SERVERS, WRITE, servers.force_delete),
     ]

@@ -25,6 +25,7 @@ from core.services.servers import Extras, Limits
 K = TypeVar("K", User, Egg, Allocation)
 
 _IMAGE = r"~?[\w./\-:@ ]+"
+_NAME = r"[^\x00-\x1f\x7f]+"
 _THREADS = r"[0-9,-]+"
 
 
@@ -59,7 +60,7 @@ class ServerRoutes:
 
     async def create(self, request: web.Request) -> web.Response:
         given = await Input.of(request)
-        name, external_id = given.text("name"), given.text("external_id", required=False) or None
+        name, external_id = given.text("name", most=100, pattern=_NAME), given.text("external_id", required=False) or None
         user = await self._existing(given, "user", User)
         egg = await self._existing(given, "egg", Egg)
         image, startup = given.text("docker_image", pattern=_IMAGE), given.text("startup", most=20_000)
@@ -108,7 +109,7 @@ class ServerRoutes:
 
     async def details(self, request: web.Request) -> web.Response:
         server, given = await self._server(request), await Input.of(request)
-        name, external_id = given.text("name"), given.text("external_id", required=False) or None
+        name, external_id = given.text("name", most=100, pattern=_NAME), given.text("external_id", required=False) or None
         user = await self._existing(given, "user", User)
         twin = await self._directory.find(Server, "external_id", external_id) if external_id is not None else None
         if twin is not None and twin.id != server.id:
@@ -174,6 +175,10 @@ class ServerRoutes:
 
     async def unsuspend(self, request: web.Request) -> web.Response:
         await self._services.administration.suspend(caller_of(request).actor, (await self._server(request)).id, suspended=False)
+        return done()
+
+    async def reinstall(self, request: web.Request) -> web.Response:
+        await self._services.servers.reinstall(caller_of(request).actor, (await self._server(request)).uuid)
         return done()
 
     async def delete(self, request: web.Request) -> web.Response:

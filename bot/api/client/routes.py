@@ -5,6 +5,7 @@ from aiohttp import web
 from bot.api.auth import KeyAuth
 from bot.api.client.account import AccountRoutes
 from bot.api.client.gate import Gate
+from bot.api.client.network import NetworkRoutes
 from bot.api.client.servers import ServerRoutes
 from bot.api.client.settings import SettingsRoutes
 from core.services.build import Services
@@ -14,11 +15,9 @@ SERVER = "/api/client/servers/{server}"
 
 def client_routes(services: Services, auth: KeyAuth) -> list[web.RouteDef]:
     gate = Gate(services.access)
-    account, servers, settings = (
-        AccountRoutes(services.api_keys, services.directory),
-        ServerRoutes(services, gate),
-        SettingsRoutes(services, gate),
-    )
+    account, servers = AccountRoutes(services.api_keys, services.directory), ServerRoutes(services, gate)
+    settings, network = SettingsRoutes(services, gate), NetworkRoutes(services.network, gate)
+    allocation = f"{SERVER}/network/allocations/{{allocation}}"
     table = [
         ("GET", "/api/client", servers.listing),
         ("GET", "/api/client/permissions", account.permissions),
@@ -35,8 +34,14 @@ def client_routes(services: Services, auth: KeyAuth) -> list[web.RouteDef]:
         ("POST", f"{SERVER}/power", servers.power),
         ("GET", f"{SERVER}/startup", settings.startup),
         ("PUT", f"{SERVER}/startup/variable", settings.set_variable),
+        ("POST", f"{SERVER}/settings/rename", settings.rename),
+        ("POST", f"{SERVER}/settings/reinstall", settings.reinstall),
         ("PUT", f"{SERVER}/settings/docker-image", settings.set_image),
-        ("GET", f"{SERVER}/network/allocations", settings.allocations),
+        ("GET", f"{SERVER}/network/allocations", network.listing),
+        ("POST", f"{SERVER}/network/allocations", network.take),
+        ("POST", allocation, network.annotate),
+        ("POST", f"{allocation}/primary", network.make_primary),
+        ("DELETE", allocation, network.give_back),
         ("GET", f"{SERVER}/users", settings.users),
         ("GET", f"{SERVER}/users/{{user}}", settings.user),
     ]

@@ -10,8 +10,8 @@ from bot.api.input import Input
 from bot.api.paging import Json, answer, collection, done
 from core.errors import BadRequest, Forbidden, Invalid, NotFound
 from core.models.server import Server
+from core.rules import MOST_VALUE
 from core.services.build import Services
-from core.services.startup import MOST_VALUE
 
 
 class SettingsRoutes:
@@ -70,9 +70,23 @@ class SettingsRoutes:
                 return answer(resources.subuser(user, keys))
         raise NotFound("There is no such user of this server.")
 
-    async def allocations(self, request: web.Request) -> web.Response:
-        server, _ = await self._gate.enter(request, "allocation.read", event="server:allocation.read")
-        return answer(collection([resources.allocation(row) for row in server.allocations]))
+    async def rename(self, request: web.Request) -> web.Response:
+        server, _ = await self._gate.enter(request, "settings.rename", event="server:settings.rename")
+        given = await Input.of(request)
+        name = given.text("name", most=100)
+        description = given.text("description", most=10_000, required=False) if given.given("description") else None
+        given.checked()
+        try:
+            await self._services.servers.rename(caller_of(request).actor, server.uuid, name, description=description)
+        except Invalid as error:
+            given.fail("name", "regex", str(error))
+            given.checked()
+        return done()
+
+    async def reinstall(self, request: web.Request) -> web.Response:
+        server, _ = await self._gate.enter(request, "settings.reinstall", event="server:reinstall")
+        await self._services.servers.reinstall(caller_of(request).actor, server.uuid)
+        return done(202)
 
 
 def _meta(server: Server) -> Json:
