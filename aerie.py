@@ -1,4 +1,4 @@
-"""The front door: `aerie demo | tour | up | bot | agent | sandbox | migrate | doctor | egg`.
+"""The front door: `aerie demo | tour | up | bot | agent | init | sandbox | migrate | doctor | egg`.
 
 Knows the command line alone and starts what front/ and demo/ wire; each command imports its own room, so that an agent's machine never
 loads discord.py. Nothing may import this module.
@@ -92,6 +92,32 @@ def doctor(config: Settings = None) -> None:
     from front.report import doctor as report
 
     raise typer.Exit(asyncio.run(report(config, output)))
+
+
+@app.command("init")
+def init(
+    program: Annotated[str, typer.Argument(help="`bot` or `agent`.")] = "bot",
+    folder: Annotated[Path, typer.Option(help="Where to write.")] = Path(),
+    url: Annotated[str, typer.Option(help="The bot's public address, as nodes reach it.")] = "http://127.0.0.1:8400",
+    token_id: Annotated[str, typer.Option(help="agent: the node's token id.")] = "",
+) -> None:
+    """A folder to run from with compose: settings, secrets, and what to do next. Overwrites nothing."""
+    from core.errors import AerieError
+    from front.deployment import agent_folder, bot_folder
+
+    try:
+        if program not in ("bot", "agent"):
+            raise typer.BadParameter("say `aerie init bot` or `aerie init agent`")
+        written = bot_folder(folder, url) if program == "bot" else agent_folder(folder, url, token_id)
+    except AerieError as error:
+        _fail(str(error))
+        raise typer.Exit(2) from error
+    for name in written.made:
+        _say(f"made  {name}")
+    for name in written.kept:
+        _say(f"kept  {name}: it was there")
+    for number, step in enumerate(written.then, 1):
+        _say(f"{number}. {step}")
 
 
 @app.command()
