@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from agent.outbox import Outbox
 from agent.remote import Remote
-from agent.runtime.runtime import Runtime
+from agent.runtime.runtime import Began, Runtime
 from agent.server.install import Installer
 from agent.server.server import Server
 from agent.server.standing import SavedState
@@ -26,6 +26,7 @@ from core.supervise import Supervisor
 log = logging.getLogger(__name__)
 
 RESTORE_AT_ONCE = 8
+START_AT_ONCE = 4
 RETRY_SECONDS = 10.0
 
 
@@ -72,6 +73,7 @@ class ServerManager:
         await self._installer.recover(self.all())
         self.ready.set()
         self._tasks.run("states", self._keep_states)
+        self._tasks.run("engine", self._follow_engine)
 
     async def _learn_later(self) -> None:
         while True:
@@ -90,17 +92,39 @@ class ServerManager:
 
     async def _adopt(self, configurations: Mapping[str, ServerConfiguration], saved: dict[str, SavedState]) -> None:
         gate = asyncio.Semaphore(RESTORE_AT_ONCE)
+        ended: list[Server] = []
 
         async def restore(server: Server) -> None:
             async with gate:
                 try:
-                    await server.restore(saved.get(server.uuid))
+                    if await server.restore(saved.get(server.uuid)):
+                        ended.append(server)
                 except AerieError as error:
                     log.error("server %s could not be restored: %s", server.uuid, error)
                     server.notice(f"It could not be restored: {error}")
 
         made = [self._made(configuration) for configuration in configurations.values()]
         await asyncio.gather(*(restore(server) for server in made))
+        if ended:
+            self._tasks.spawn("start again", self._start_again(ended))
+
+    @staticmethod
+    async def _start_again(servers: list[Server]) -> None:
+        """After a reboot: several at a time, so that the machine bears it."""
+        gate = asyncio.Semaphore(START_AT_ONCE)
+
+        async def start(server: Server) -> None:
+            async with gate:
+                await server.start_again()
+
+        await asyncio.gather(*(start(server) for server in servers))
+
+    async def _follow_engine(self) -> None:
+        """A container that somebody starts on the node is taken hold of."""
+        with self._runtime.exits().listen() as events:
+            async for event in events:
+                if isinstance(event, Began) and (server := self._servers.get(event.uuid)) is not None:
+                    self._tasks.spawn("found running", server.found_running())
 
     def _made(self, configuration: ServerConfiguration) -> Server:
         server = Server(configuration, self._runtime, self._config, self._clock, self._tasks, self._remote.server, self._dirty.set)

@@ -294,6 +294,8 @@ class CrashSection(Section):
     """A second crash within this many seconds is not restarted."""
     most_restarts: int = Field(default=3, ge=0)
     """Restarts after crashes within ten minutes, at most."""
+    backoff: float = Field(default=10.0, ge=0)
+    """Seconds before the second of these restarts; twice that before the third, and so on. The first one comes at once."""
 
 
 class Config(Section):

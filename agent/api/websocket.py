@@ -18,8 +18,9 @@ from agent.api.frames import ConsoleFrames, Group, frame, groups, message
 from agent.api.keys import CLOCK, CONFIG
 from agent.api.servers import named
 from agent.server.console import Batch
+from agent.server.crash_record import REPLAYED_FOR
 from agent.server.server import Server
-from agent.server.standing import DaemonNotice
+from agent.server.standing import DaemonNotice, Event
 from core.clock import Clock, unix
 from core.errors import AerieError, Unauthenticated
 from core.fanout import Listener
@@ -182,6 +183,23 @@ class Socket:
                 await self._send(Outbound.STATS, self._server.stats().model_dump_json(exclude_none=not self._batched))
             case Inbound.BATCH:
                 self._batched = True
+                await self._tell_missed_crash()
+
+    async def _tell_crash(self, crash: CrashReport) -> None:
+        await self._send(Outbound.AERIE_CRASH, crash.model_dump_json())
+        self._server.crash_told = True
+
+    async def _tell_missed_crash(self) -> None:
+        """A crash that nobody of ours was there to hear of; and that it runs again, if it does."""
+        crash = self._server.crash
+        if crash is None or self._server.crash_told or self._clock.now() - crash.at > REPLAYED_FOR:
+            return
+        await self._tell_crash(crash)
+        if self._server.state is ServerState.RUNNING:
+            again = StateChange(
+                state=ServerState.RUNNING, previous=ServerState.OFFLINE, reason=self._server.reason, at=self._server.state_since
+            )
+            await self._send(Outbound.AERIE_STATE, again.model_dump_json())
 
     async def _sign_in(self, token: str) -> None:
         try:
@@ -248,7 +266,7 @@ class Socket:
 
     # What we send
 
-    async def _tell_events(self, listener: "Listener[StateChange | PowerProgress | StatsFrame | CrashReport | DaemonNotice]") -> None:
+    async def _tell_events(self, listener: Listener[Event]) -> None:
         with listener, suppress(ConnectionError):
             async for event in listener:
                 if self._trouble() is not None:
@@ -265,7 +283,7 @@ class Socket:
                         await self._send(Outbound.STATS, event.model_dump_json(exclude_none=not self._batched))
                     case CrashReport():
                         if self._batched:
-                            await self._send(Outbound.AERIE_CRASH, event.model_dump_json())
+                            await self._tell_crash(event)
                     case DaemonNotice():
                         if self._may(_GATES.get(event.event, CONNECT)):
                             await self._send(event.event, event.text)

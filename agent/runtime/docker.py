@@ -20,9 +20,9 @@ from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
 from aiodocker.stream import Stream
 
-from agent.runtime import container, images, installer
+from agent.runtime import container, images, installer, network
 from agent.runtime.cgroup import CgroupMeter
-from agent.runtime.runtime import Died, Exit, Inspection, Progress, Sample
+from agent.runtime.runtime import Began, Died, EngineEvent, Exit, Inspection, Progress, Sample
 from core.clock import Clock
 from core.config import AgentConfig, docker_host
 from core.errors import DiskFull, EngineUnreachable, ImageUnavailable, PortTaken, ProcessGone, RuntimeFailure
@@ -34,6 +34,7 @@ from core.supervise import Supervisor
 
 log = logging.getLogger(__name__)
 
+_RECONNECT_SECONDS = 1.0
 PATIENCE = 15.0
 """Seconds an ordinary engine call may take."""
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -77,10 +78,10 @@ class DockerRuntime:
         self._closing = False
         self._meters: dict[str, CgroupMeter] = {}
         self.host = docker_host(config.docker)
-        self._exits: Fanout[Died] = Fanout()
+        self._events: Fanout[EngineEvent] = Fanout()
 
-    def exits(self) -> Fanout[Died]:
-        return self._exits
+    def exits(self) -> Fanout[EngineEvent]:
+        return self._events
 
     @property
     def docker(self) -> Docker:
@@ -101,7 +102,7 @@ class DockerRuntime:
         self._docker = Docker(url=self.host)
         with self._translated():
             await self.docker.version()
-            await self._ensure_network()
+            self._gateway = _gateway(await network.ensure(self.docker, self._config.docker)) or self._gateway
         self._tasks.run("events", self._listen)
 
     async def close(self) -> None:
@@ -109,7 +110,7 @@ class DockerRuntime:
         for uuid in list(self._meters):
             self._forget_meter(uuid)
         await self._tasks.close()
-        self._exits.close()
+        self._events.close()
         if self._docker is not None:
             await self._docker.close()
             self._docker = None
@@ -291,54 +292,57 @@ class DockerRuntime:
     async def _show(self, uuid: str) -> dict[str, Any]:
         return await asyncio.wait_for(self._container(uuid).show(), PATIENCE)
 
-    async def _ensure_network(self) -> None:
-        """Make the servers' network when it is missing, and learn its gateway: the machine as containers see it."""
-        docker = self._config.docker
-        if docker.network in ("host", "none"):
-            return
-        try:
-            network = await self.docker.networks.get(docker.network)
-        except DockerError as error:
-            if error.status != 404:
-                raise
-            network = await self.docker.networks.create(
-                {
-                    "Name": docker.network,
-                    "Driver": "bridge",
-                    "CheckDuplicate": True,
-                    "IPAM": {"Config": [{"Subnet": docker.network_subnet}]} if docker.network_subnet else {},
-                    "Options": {"com.docker.network.bridge.enable_icc": "false"},
-                }
-            )
-        self._gateway = _gateway(await network.show()) or self._gateway
-
     async def _listen(self) -> None:
-        """Follow the engine's events; on every (re)connection look at all containers we know."""
-        filters = json.dumps({"type": ["container"], "label": [container.LABEL], "event": ["die", "destroy"]})
+        """Follow the engine's events for ever; an engine that is away is asked again each second, so that its return is seen at once."""
+        told = False
+        while not self._closing:
+            try:
+                await self._follow()
+                told = False
+            except EngineUnreachable as error:
+                if not told:
+                    log.warning("%s", error)
+                told = True
+            await self._clock.sleep(_RECONNECT_SECONDS)
+
+    async def _follow(self) -> None:
+        """One connection's events, all known containers being looked at when it begins: so nothing that happened before is missed."""
+        filters = json.dumps({"type": ["container"], "label": [container.LABEL], "event": ["die", "destroy", "start"]})
         subscriber = self.docker.events.subscribe(create_task=False)  # type: ignore[no-untyped-call]
-        reader = self._tasks.spawn("event stream", self.docker.events.run(filters=filters))
+        reader = self._tasks.spawn("event stream", self._read_events(filters))
         try:
             for uuid in self._known.copy():
                 await self._look(uuid)
             while (event := await subscriber.get()) is not None:
-                uuid = event["Actor"]["Attributes"].get(container.LABEL, "")
-                if event["Action"] == "destroy":
-                    if uuid in self._known and not (await self.inspect(uuid)).exists:
-                        self._exits.publish(Died(uuid, Exit(None, reason="its container was removed")))
-                else:
-                    await self._look(uuid)
-            if self._closing:
-                return
-            raise EngineUnreachable("The Docker Engine ended its event stream.", hint="It may be restarting.")
+                await self._heard(event["Action"], event["Actor"]["Attributes"].get(container.LABEL, ""))
+            if not self._closing:
+                raise EngineUnreachable("The Docker Engine ended its event stream.", hint="It may be restarting.")
         finally:
             reader.cancel()
+
+    async def _read_events(self, filters: str) -> None:
+        try:
+            await self.docker.events.run(filters=filters)
+        except (aiohttp.ClientError, OSError, DockerError) as error:
+            log.debug("the event stream broke: %s", error)
+
+    async def _heard(self, action: str, uuid: str) -> None:
+        match action:
+            case "start":
+                self._known.add(uuid)
+                self._events.publish(Began(uuid))
+            case "destroy":
+                if uuid in self._known and not (await self.inspect(uuid)).exists:
+                    self._events.publish(Died(uuid, Exit(None, reason="its container was removed")))
+            case _:
+                await self._look(uuid)
 
     async def _look(self, uuid: str) -> None:
         shown = await self.inspect(uuid)
         if not shown.exists:
-            self._exits.publish(Died(uuid, Exit(None, reason="its container was removed")))
+            self._events.publish(Died(uuid, Exit(None, reason="its container was removed")))
         elif shown.exit is not None:
-            self._exits.publish(Died(uuid, shown.exit))
+            self._events.publish(Died(uuid, shown.exit))
 
     @contextmanager
     def _translated(self, image: str = "") -> Iterator[None]:

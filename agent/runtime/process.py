@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.runtime.container import environment
-from agent.runtime.runtime import Died, Exit, Inspection, Progress, Sample
+from agent.runtime.runtime import Died, EngineEvent, Exit, Inspection, Progress, Sample
 from core.clock import Clock
 from core.config import AgentConfig
 from core.errors import ProcessGone, RuntimeFailure
@@ -84,9 +84,9 @@ class ProcessRuntime:
         self._clock = clock
         self._tasks = Supervisor("processes", clock)
         self._processes: dict[str, _Process] = {}
-        self._exits: Fanout[Died] = Fanout()
+        self._exits: Fanout[EngineEvent] = Fanout()
 
-    def exits(self) -> Fanout[Died]:
+    def exits(self) -> Fanout[EngineEvent]:
         return self._exits
 
     @property

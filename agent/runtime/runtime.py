@@ -58,6 +58,16 @@ class Died:
     exit: Exit
 
 
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The engine told that a server's process was started, by us or by somebody on the node."""
+
+    uuid: str
+
+
+EngineEvent = Died | Began
+
+
 class Attachment(Protocol):
     """A process's terminal. Whoever holds it must keep reading: an attachment that is not read freezes the game."""
 
@@ -71,7 +81,7 @@ class Attachment(Protocol):
 
 
 class Runtime(Protocol):
-    def exits(self) -> Fanout[Died]:
+    def exits(self) -> Fanout[EngineEvent]:
         """Ends and removals of any server's process, whoever caused them: the engine's own word."""
         ...
 

@@ -4,26 +4,27 @@ Decides only; the server acts.
 """
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from agent.runtime.runtime import Exit
 from core.config import CrashSection
-from core.protocol.socket import CrashReport
 
 WINDOW = 600.0
 """Seconds over which restarts are counted."""
-LAST_LINES, LAST_BYTES = 200, 16 * 1024
-"""Of a crash report's last words."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`words` is a sentence for the console."""
+    """`words` is a sentence for the console, `wait` the seconds before the restart, `restarts` how many there were in the window.
+
+    An end is no `crash` when nobody asked for it but the node calls it clean.
+    """
 
     restart: bool
     words: str
+    wait: float = 0.0
+    restarts: int = 0
+    crash: bool = True
 
 
 class CrashWatch:
@@ -36,20 +37,25 @@ class CrashWatch:
 
     def judge(self, ended: Exit, now: float, *, enabled: bool | None) -> Verdict:
         """`enabled` is the server's own wish; None follows the node's setting."""
-        told = self._told(ended)
-        if not (self._settings.enabled if enabled is None else enabled):
-            return Verdict(False, f"{told} Crash detection is off, so it stays offline.")
-        if ended.code == 0 and not ended.oom_killed and not self._settings.detect_clean_exit_as_crash:
-            return Verdict(False, f"{told} That is a clean end, so it stays offline.")
-        if self._last is not None and self._settings.timeout and now - self._last < self._settings.timeout:
-            return Verdict(False, f"{told} It crashed less than {self._settings.timeout:.0f} s ago as well, so it stays offline.")
+        told, settings = self._told(ended), self._settings
         while self._restarts and now - self._restarts[0] > WINDOW:
             self._restarts.popleft()
-        if len(self._restarts) >= self._settings.most_restarts:
-            return Verdict(False, f"{told} It was restarted {len(self._restarts)} times in ten minutes, so it stays offline.")
+        before = len(self._restarts)
+        clean = ended.code == 0 and not ended.oom_killed
+        if not (settings.enabled if enabled is None else enabled):
+            return Verdict(False, f"{told} Crash detection is off, so it stays offline.", restarts=before, crash=not clean)
+        if clean and not settings.detect_clean_exit_as_crash:
+            return Verdict(False, f"{told} That is a clean end, so it stays offline.", restarts=before, crash=False)
+        if self._last is not None and settings.timeout and now - self._last < settings.timeout:
+            words = f"{told} It crashed less than {settings.timeout:.0f} s ago as well, so it stays offline."
+            return Verdict(False, words, restarts=before)
+        if before >= settings.most_restarts:
+            return Verdict(False, f"{told} It was restarted {before} times in ten minutes, so it stays offline.", restarts=before)
         self._last = now
         self._restarts.append(now)
-        return Verdict(True, f"{told} Starting it again.")
+        wait = settings.backoff * 2 ** (before - 1) if before else 0.0
+        soon = f"Starting it again in {wait:.0f} s." if wait else "Starting it again."
+        return Verdict(True, f"{told} {soon}", wait, before + 1)
 
     @staticmethod
     def _told(ended: Exit) -> str:
@@ -57,17 +63,3 @@ class CrashWatch:
         if ended.oom_killed:
             return f"The server crashed: it ran out of memory (exit code {code})."
         return f"The server crashed: its process ended with exit code {code}."
-
-
-def report(ended: Exit, verdict: Verdict, uptime: float, lines: Sequence[str], at: datetime) -> CrashReport:
-    """What the control plane is told: how it ended, after how many seconds, and its newest lines that fit."""
-    kept: list[str] = []
-    room = LAST_BYTES
-    for line in reversed(lines[-LAST_LINES:]):
-        room -= len(line.encode("utf-8", "replace")) + 1
-        if room < 0:
-            break
-        kept.append(line)
-    return CrashReport(
-        exit_code=ended.code, oom_killed=ended.oom_killed, uptime=round(uptime, 1), reason=verdict.words, lines=kept[::-1], at=at
-    )

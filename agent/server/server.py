@@ -5,11 +5,13 @@ signals (steps.py), starts that nobody asked for (own_start.py). Must never know
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from agent.runtime.runtime import Exit, Runtime
-from agent.server.crash import LAST_LINES, CrashWatch, report
+from agent.runtime.runtime import Died, Exit, Runtime
+from agent.server.crash import CrashWatch, Verdict
+from agent.server.crash_record import LINES, crash_record
 from agent.server.own_start import OwnStart
 from agent.server.standing import DaemonNotice, SavedState, Standing
 from agent.server.stats import Stats
@@ -17,10 +19,10 @@ from agent.server.steps import Steps
 from agent.server.terminal import Terminal
 from core.clock import Clock
 from core.config import AgentConfig
-from core.errors import Invalid, ServerBusy, ServerOffline, ServerSuspended
+from core.errors import AerieError, Invalid, ServerBusy, ServerOffline, ServerSuspended
 from core.protocol.agent import LastExit, ServerDescription, ServerExtras
 from core.protocol.settings import ServerConfiguration
-from core.protocol.socket import Outbound, StatsFrame
+from core.protocol.socket import CrashReport, Outbound, StatsFrame
 from core.supervise import Supervisor
 from core.vocabulary import PowerSignal, ServerState, StopType
 
@@ -53,12 +55,16 @@ class Server:
         self._steps = Steps(self._standing, self._terminal, self._stats, runtime, config, clock, tasks, refresh, self._finish)
         self._queue = self._steps.queue
         self._standing.current_order = lambda: self._queue.current
-        self._own_start = OwnStart(self.power, self._queue, tasks)
+        self._own_start = OwnStart(self.power, self._queue, clock, tasks)
         self._crashes = CrashWatch(config.crash)
         self._heeding: asyncio.Task[None] | None = None
         self.end_installation: Callable[[str], None] | None = None
         """Ends the installation that is under way, if one is; given by whoever installs."""
         self.install_failed = False
+        self.crash: CrashReport | None = None
+        """The newest crash."""
+        self.crash_told = False
+        """Whether a control plane of ours heard of it."""
         self.events = self._standing.events
         self.console = self._terminal.console
 
@@ -79,6 +85,10 @@ class Server:
     @property
     def state(self) -> ServerState:
         return self._standing.state
+
+    @property
+    def state_since(self) -> datetime:
+        return self._standing.state_since
 
     @property
     def reason(self) -> str:
@@ -103,6 +113,7 @@ class Server:
             self.end_installation("Somebody ended it.")
         if self.suspended and signal in (PowerSignal.START, PowerSignal.RESTART):
             raise ServerSuspended("The server is suspended.", hint="An administrator can lift the suspension.")
+        self._own_start.forget()
         return self._queue.send(signal)
 
     @property
@@ -173,30 +184,46 @@ class Server:
             at=self.last_output_at,
             tail=list(self.console.tail),
             install_failed=self.install_failed,
+            crash=None if self.crash_told else self.crash,
         )
 
-    async def restore(self, saved: SavedState | None = None) -> None:
+    async def restore(self, saved: SavedState | None = None) -> bool:
         """Find out how things stand after the agent started: attach to a running container, leave it running, miss no line of it.
 
-        A server that ran when the last agent ended and does not run any more is started (Wings).
+        Answers whether it should be started: it ran when the last agent ended and does not run any more (Wings).
         """
         saved = saved or SavedState()
         self.console.last_seq = max(self.console.last_seq, saved.seq)
         self.console.tail.extend(saved.tail)
         self._terminal.last_output_at = saved.at
-        self.install_failed = saved.install_failed
+        self.install_failed, self.crash = saved.install_failed, saved.crash
         shown = await self._runtime.inspect(self.uuid)
         if not shown.running:
             if shown.exit is not None:
                 self._standing.note_exit(shown.exit)
-            if saved.state in (ServerState.RUNNING, ServerState.STARTING) and not self.suspended:
-                self.notice("It ended while the agent was away; starting it again.")
-                self.power(PowerSignal.START)
-            return
-        began = await self._terminal.attach_running(
-            lambda: self._standing.become(ServerState.RUNNING, "It was running when the agent started.")
-        )
+            return saved.state in (ServerState.RUNNING, ServerState.STARTING) and not self.suspended
+        await self._attach("It was running when the agent started.")
+        return False
+
+    async def _attach(self, why: str) -> None:
+        """Take hold of a process that runs already, and read what it said before."""
+        shown = await self._runtime.inspect(self.uuid)
+        began = await self._terminal.attach_running(lambda: self._standing.become(ServerState.RUNNING, why))
+        self._standing.began_at = shown.started_at or began
         await self._terminal.catch_up(began, shown.started_at or began)
+
+    async def start_again(self) -> None:
+        """Start it as it ran before the agent or the node went away, and wait until that has succeeded or not."""
+        self.notice("It ended while the agent was away; starting it again.")
+        with contextlib.suppress(AerieError):
+            self.power(PowerSignal.START)
+        await self._queue.idle()
+
+    async def found_running(self) -> None:
+        """The engine tells that its container was started, and not by us: somebody did so on the node."""
+        if not self._standing.offline or self._queue.busy() or not (await self._runtime.inspect(self.uuid)).running:
+            return
+        await self._attach("It was started on the node.")
 
     async def died(self, ended: Exit) -> None:
         """The engine tells that the process ended or its container was removed. Told twice, it is harmless."""
@@ -209,6 +236,7 @@ class Server:
 
     async def close(self) -> None:
         """Let go without stopping: containers run on."""
+        self._own_start.forget()
         self._steps.close()
         self._stats.end()
         self._stop_heeding()
@@ -225,6 +253,7 @@ class Server:
     # What happens by itself
 
     def _began(self) -> None:
+        self._standing.began_at = self._clock.now()
         self._stats.begin()
         self._stop_heeding()
         self._heeding = self._tasks.spawn("exits", self._heed_exits())
@@ -232,7 +261,7 @@ class Server:
     async def _heed_exits(self) -> None:
         with self._runtime.exits().listen() as exits:
             async for death in exits:
-                if death.uuid == self.uuid:
+                if isinstance(death, Died) and death.uuid == self.uuid:
                     self._tasks.spawn("died", self.died(death.exit))
 
     def _stop_heeding(self) -> None:
@@ -249,7 +278,6 @@ class Server:
         """The process is gone. Comes from several sides; only the first counts."""
         standing = self._standing
         was, order = standing.state, self._queue.current
-        lived = self._stats.uptime
         if not why:
             why, code = standing.failure
         already = standing.gone.is_set()
@@ -274,7 +302,14 @@ class Server:
         standing.become(ServerState.OFFLINE, told, code, order, ended)
         self._stats.tell()
         if verdict is not None:
-            self.events.publish(report(ended, verdict, lived, self.console.history(LAST_LINES), self._clock.now()))
+            if verdict.crash:
+                self._record_crash(ended, verdict)
             self.notice(verdict.words)
             if verdict.restart:
-                self._own_start.soon()
+                self._own_start.soon(verdict.wait)
+
+    def _record_crash(self, ended: Exit, verdict: Verdict) -> None:
+        lines = self.console.history(LINES)
+        self.crash = crash_record(ended, verdict, began=self._standing.began_at, now=self._clock.now(), lines=lines)
+        self.crash_told = False
+        self.events.publish(self.crash)

@@ -38,6 +38,7 @@ class SavedState(Wire):
     """When the newest line was read."""
     tail: list[str] = Field(default_factory=list)
     install_failed: bool = False
+    crash: CrashReport | None = None
 
 
 Event = StateChange | PowerProgress | StatsFrame | CrashReport | DaemonNotice
@@ -55,6 +56,8 @@ class Standing:
         self.reason = ""
         self.last_exit: LastExit | None = None
         self.events: Fanout[Event] = Fanout()
+        self.began_at: datetime | None = None
+        """When its newest process began."""
         self.ready = asyncio.Event()
         self.gone = asyncio.Event()
         self.gone.set()

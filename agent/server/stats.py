@@ -43,11 +43,6 @@ class Stats:
         """Bytes; 0 is no limit."""
         return self._standing.configuration.settings.build.disk_space * 1024 * 1024
 
-    @property
-    def uptime(self) -> float:
-        """Seconds the process had run at the newest measurement; 0 before there is one."""
-        return self._sample.uptime_ms / 1000 if self._sample is not None else 0.0
-
     def frame(self) -> StatsFrame:
         """The newest measurement; zero but for disk and limit while offline, as Wings shows it."""
         sample = self._sample

@@ -118,8 +118,14 @@ class CrashReport(Wire):
     """`aerie.crash`: the process ended although nobody asked it to. `uptime` in seconds; `lines` at most 200 and 16 KiB, oldest first."""
 
     exit_code: int | None = None
+    """None when the container is gone and nobody knows."""
     oom_killed: bool = False
+    signal: str = ""
+    """Name of the signal that ended it, such as SIGKILL, when one did."""
     uptime: float = 0.0
+    restarts: int = 0
+    """Restarts after crashes within ten minutes, this one's included."""
+    restarting: bool = False
     reason: str = ""
     """What was made of it, in a sentence: started again, or why not."""
     lines: list[str] = Field(default_factory=list)

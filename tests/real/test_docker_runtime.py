@@ -9,8 +9,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiodocker import DockerError
 
 from agent.runtime.docker import DockerRuntime
+from agent.runtime.runtime import Began
 from agent.server.console import Batch
 from agent.server.server import Server
 from agent.server.standing import SavedState
@@ -99,7 +101,7 @@ def config(docker_host: str, tmp_path: Path) -> AgentConfig:
             os.chmod(above, 0o755)
     return AgentConfig.model_validate(
         {
-            "docker": {"host": docker_host, "network": "aerie_test_runtime", "network_subnet": ""},
+            "docker": {"host": docker_host, "network": f"aerie_test_{uuid4().hex[:8]}", "network_subnet": ""},
             "system": {"data": tmp_path / "volumes"},
             "power": {"stop_timeout": 5.0, "ready_timeout": 10.0},
             "throttles": {"enabled": False},
@@ -220,3 +222,32 @@ async def test_a_stop_by_signal_reaches_the_process(make: Callable[..., Stage]) 
     assert (await stage.does(PowerSignal.STOP)).phase is PowerPhase.DONE
     assert stage.server.last_exit is not None
     assert stage.server.last_exit.code in (3, 130)
+
+
+async def test_a_container_that_somebody_starts_is_told(make: Callable[..., Stage]) -> None:
+    stage = make()
+    await stage.does(PowerSignal.START)
+    await stage.does(PowerSignal.STOP)
+    with stage.runtime.exits().listen() as events:
+        await stage.runtime.docker.containers.container(stage.uuid).start()
+        async with asyncio.timeout(15):
+            async for event in events:
+                if event == Began(stage.uuid):
+                    break
+    await stage.server.found_running()
+    assert stage.server.state is ServerState.RUNNING
+    assert "started on the node" in stage.server.reason
+    assert (await stage.does(PowerSignal.KILL)).phase is PowerPhase.DONE
+
+
+async def test_two_agents_that_start_together_share_one_network(config: AgentConfig) -> None:
+    runtimes = [DockerRuntime(config, SystemClock()) for _ in range(4)]
+    try:
+        await asyncio.gather(*(runtime.open() for runtime in runtimes))
+        network = await runtimes[0].docker.networks.get(config.docker.network)
+        await network.delete()
+        with pytest.raises(DockerError):
+            await runtimes[0].docker.networks.get(config.docker.network)
+    finally:
+        for runtime in runtimes:
+            await runtime.close()

@@ -1,5 +1,6 @@
 """An agent starts whatever mood its control plane is in, and says what is wrong with its settings."""
 
+import asyncio
 import json
 from pathlib import Path
 from uuid import uuid4
@@ -9,6 +10,7 @@ import pytest
 from agent.app import running
 from core.errors import NotConfigured
 from core.tokens import new_node_token
+from core.vocabulary import ServerState
 from tests.agent.api.conftest import config, settings
 from tests.fakes.panel import standing
 
@@ -92,3 +94,18 @@ async def test_any_refusal_leaves_it_with_what_it_remembers(tmp_path: Path, stat
         panel.status = status
         async with running(config(panel, tmp_path)) as agent:
             assert [server.uuid for server in agent.manager.all()] == [uuid]
+
+
+async def test_servers_that_ran_before_a_reboot_are_started_again_and_others_are_not(tmp_path: Path) -> None:
+    async with standing(new_node_token()) as panel:
+        ran, stopped, suspended = (str(uuid4()) for _ in range(3))
+        for uuid in (ran, stopped, suspended):
+            panel.servers[uuid] = settings(uuid, suspended=uuid == suspended)
+        states = {ran: {"state": "running"}, stopped: {"state": "offline"}, suspended: {"state": "running"}}
+        (tmp_path / "states.json").write_text(json.dumps(states))
+        async with running(config(panel, tmp_path)) as agent:
+            async with asyncio.timeout(30):
+                while agent.manager.get(ran).state is not ServerState.RUNNING:
+                    await asyncio.sleep(0.02)
+            assert agent.manager.get(stopped).state is ServerState.OFFLINE
+            assert agent.manager.get(suspended).state is ServerState.OFFLINE

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import ClientWebSocketResponse
 
 from agent.server.console import CUT_MARK
-from core.protocol.socket import JWT_DENIED, JWT_MISSING, JWT_NO_CONNECT, JWT_WRONG_SERVER, ConsoleBatch
+from core.protocol.settings import ServerConfiguration
+from core.protocol.socket import JWT_DENIED, JWT_MISSING, JWT_NO_CONNECT, JWT_WRONG_SERVER, ConsoleBatch, CrashReport
 from core.tokens import socket_jti
 from core.vocabulary import ServerState
 from tests.agent.api.conftest import Bench, settings
@@ -184,3 +185,44 @@ async def test_a_suspended_server_sends_its_watchers_away_with_4409(bench: Bench
                     while (message := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
                         pass
                 assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 4409)
+
+
+async def test_a_crash_is_told_to_those_who_ask_and_to_nobody_else(bench: Bench) -> None:
+    bench.panel.servers[bench.uuid] = crashing(bench.uuid)
+    async with opened(bench, "*") as socket, opened(bench, "*") as stock:
+        await socket.send_json({"event": "aerie.batch"})
+        await socket.send_json({"event": "set state", "args": ["start"]})
+        await seen(socket, "status", "running")
+        await seen(stock, "status", "running")
+        await socket.send_json({"event": "send command", "args": ["fall"]})
+        record = CrashReport.model_validate_json((await seen(socket, "aerie.crash"))["args"][0])
+        assert (record.exit_code, record.oom_killed, record.signal, record.restarting) == (3, False, "", False)
+        assert "last words" in record.lines
+        async with asyncio.timeout(15):
+            while (frame := await stock.receive_json())["event"] != "stats" or '"offline"' not in frame["args"][0]:
+                assert frame["event"] != "aerie.crash"
+
+
+async def test_a_crash_that_nobody_heard_is_told_to_the_first_who_asks_and_once(bench: Bench) -> None:
+    bench.panel.servers[bench.uuid] = crashing(bench.uuid)
+    async with opened(bench, "*") as stock:
+        await stock.send_json({"event": "set state", "args": ["start"]})
+        await seen(stock, "status", "running")
+        await stock.send_json({"event": "send command", "args": ["fall"]})
+        await seen(stock, "status", "offline")
+    async with opened(bench, "*") as first:
+        await first.send_json({"event": "aerie.batch"})
+        record = CrashReport.model_validate_json((await seen(first, "aerie.crash"))["args"][0])
+        assert record.exit_code == 3
+    async with opened(bench, "*") as second:
+        await second.send_json({"event": "aerie.batch"})
+        await second.send_json({"event": "set state", "args": ["no such action"]})
+        async with asyncio.timeout(15):
+            while (frame := await second.receive_json())["event"] != "daemon error":
+                assert frame["event"] != "aerie.crash"
+
+
+def crashing(uuid: str) -> ServerConfiguration:
+    made = settings(uuid, invocation='echo listening on; echo "last words"; read line; exit 3')
+    made.settings.crash_detection_enabled = False
+    return made

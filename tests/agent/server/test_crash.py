@@ -33,3 +33,18 @@ def test_the_server_s_own_wish_beats_the_node_s() -> None:
 
 def test_running_out_of_memory_is_named() -> None:
     assert "out of memory" in CrashWatch(CrashSection()).judge(Exit(137, oom_killed=True), 0.0, enabled=None).words
+
+
+def test_restarts_come_slower_and_slower() -> None:
+    watch = CrashWatch(CrashSection(most_restarts=4, backoff=10, timeout=0))
+    verdicts = [watch.judge(Exit(1), float(number), enabled=None) for number in range(5)]
+    assert [verdict.wait for verdict in verdicts] == [0, 10, 20, 40, 0]
+    assert [verdict.restarts for verdict in verdicts] == [1, 2, 3, 4, 4]
+
+
+def test_a_clean_end_that_nobody_asked_for_is_no_crash_where_the_node_says_so() -> None:
+    calm = CrashWatch(CrashSection(detect_clean_exit_as_crash=False))
+    assert not calm.judge(Exit(0), 0.0, enabled=None).crash
+    assert calm.judge(Exit(1), 0.0, enabled=None).crash
+    assert calm.judge(Exit(1), 0.0, enabled=False).crash
+    assert not calm.judge(Exit(0), 0.0, enabled=False).crash
