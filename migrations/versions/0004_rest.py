@@ -3,6 +3,8 @@
 Revision ID: 0004
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,7 +16,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-OPTIONS = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
+OPTIONS: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
 FIRST_NEST = "0d5a1f52-6c1b-4a4e-9b9b-2f3a4c5d6e7f"
 
 
@@ -100,7 +102,7 @@ def _nodes() -> None:
     numbers = {"memory_overallocate": 0, "disk_overallocate": 0, "upload_size": 100}
     flags = {"public": True, "maintenance": False, "behind_proxy": False}
     texts = {"description": (LongText(), ""), "base_directory": (sa.String(length=191), "/var/lib/aerie/volumes")}
-    columns = {
+    columns: dict[str, tuple[Any, Any]] = {
         **{name: (sa.Integer(), value) for name, value in numbers.items()},
         **{name: (sa.Boolean(), value) for name, value in flags.items()},
         **texts,

@@ -154,7 +154,13 @@ async def test_somebody_signs_in_to_sftp_with_the_bodies_of_wings(stage: Stage, 
     assert await good.read() == (GOLDEN / "panel_sftp_auth.json").read_bytes().strip()
     wrong = await client.post("/api/remote/sftp/auth", headers=bearer(stage), data=asked)
     assert (wrong.status, (await wrong.json())["errors"][0]["code"]) == (403, "AccessDeniedHttpException")
-    for changes, status in [({"username": "alice"}, 400), ({"type": "host"}, 422), ({"type": "public_key"}, 403), ({"ip": None}, 403)]:
+    cases: list[tuple[dict[str, object], int]] = [
+        ({"username": "alice"}, 400),
+        ({"type": "host"}, 422),
+        ({"type": "public_key"}, 403),
+        ({"ip": None}, 403),
+    ]
+    for changes, status in cases:
         bad = await client.post("/api/remote/sftp/auth", headers=bearer(stage), json={**json.loads(asked), **changes})
         assert bad.status == status, changes
         await error_of(bad)
