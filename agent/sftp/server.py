@@ -68,6 +68,7 @@ class SftpServer:
         self._around = Surroundings(self._pool, clock, config.sftp.read_only, self._stands, self._ledger.note)
         self._volumes: WeakKeyDictionary[Server, Volume] = WeakKeyDictionary()
         self._connections: dict[asyncssh.SSHServerConnection, str] = {}
+        self._guests: dict[asyncssh.SSHServerConnection, SignIn] = {}
         self._sessions: set[Session] = set()
         self._listener: asyncssh.SSHAcceptor | None = None
 
@@ -108,6 +109,9 @@ class SftpServer:
         for session in list(self._sessions):
             if user_uuid in ("", session.grant.user) and (not server_uuids or session.grant.server in server_uuids):
                 session.end(reason)
+        for connection, guest in list(self._guests.items()):
+            if guest.forget(user_uuid, server_uuids):
+                connection.disconnect(asyncssh.DISC_BY_APPLICATION, reason)
 
     @property
     def sessions(self) -> int:
@@ -116,17 +120,18 @@ class SftpServer:
 
     # For connections
 
-    def enter(self, connection: asyncssh.SSHServerConnection, ip: str) -> bool:
+    def enter(self, connection: asyncssh.SSHServerConnection, ip: str, guest: SignIn) -> bool:
         home, settings = household(ip), self._config.sftp
         mine = sum(1 for other in self._connections.values() if other == home)
         if mine >= settings.household_connections or len(self._connections) >= settings.connections:
             log.warning("SFTP: %s is turned away: %d connections are open from there, %d in all", home, mine, len(self._connections))
             return False
-        self._connections[connection] = home
+        self._connections[connection], self._guests[connection] = home, guest
         return True
 
     def leave(self, connection: asyncssh.SSHServerConnection) -> None:
         self._connections.pop(connection, None)
+        self._guests.pop(connection, None)
 
     def admit(self, grant: SftpGrant) -> Grant:
         made = Grant(grant.user, grant.server, frozenset(grant.permissions))

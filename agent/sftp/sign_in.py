@@ -6,7 +6,7 @@ Every refusal looks the same from outside, whether the name, the server or the s
 import base64
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import asyncssh
@@ -36,7 +36,7 @@ class House(Protocol):
     clock: Clock
     judge: Judge
 
-    def enter(self, connection: asyncssh.SSHServerConnection, ip: str) -> bool:
+    def enter(self, connection: asyncssh.SSHServerConnection, ip: str, guest: "SignIn") -> bool:
         """Whether there is room for one more from this address."""
         ...
 
@@ -65,7 +65,7 @@ class SignIn(asyncssh.SSHServer):
         self._connection = conn
         peer = conn.get_extra_info("peername") or ("", 0)
         self._ip, self._port = str(peer[0]), int(peer[1])
-        if not self._house.enter(conn, self._ip):
+        if not self._house.enter(conn, self._ip, self):
             self._connection = None
             conn.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, "Too many connections from your address.")
 
@@ -103,6 +103,17 @@ class SignIn(asyncssh.SSHServer):
         if known is None and len(self._keys) < MOST_KEYS:
             known = self._keys[username, line] = await self._judged("public_key", username, line.decode())
         return bool(known)
+
+    def forget(self, user: str, servers: Sequence[str]) -> bool:
+        """Take back what was granted to a person (or, with an empty uuid, to anybody) on these servers, or on all when none is named.
+
+        Answers whether anything was; without it, a connection that has no session open just now could still open one.
+        """
+        gone = [name for name, grant in self._grants.items() if user in ("", grant.user) and (not servers or grant.server in servers)]
+        for name in gone:
+            del self._grants[name]
+        self._keys.clear()
+        return bool(gone)
 
     def session_requested(self) -> Session | bool:
         assert self._connection is not None
