@@ -102,7 +102,9 @@ async def _local_node(services: Any, config: AgentConfig) -> Any:
     for address in await services.nodes.addresses():
         if address.name == LOCAL_NODE:
             return address.token
-    _, token = await services.nodes.create(name=LOCAL_NODE, url=f"http://127.0.0.1:{config.api.port}")
+    node, token = await services.nodes.create(name=LOCAL_NODE, url=f"http://127.0.0.1:{config.api.port}")
+    if config.sftp.port:
+        await services.nodes.sftp_at(node.id, config.sftp.port)
     return token
 
 
