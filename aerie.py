@@ -87,11 +87,16 @@ def migrate(config: Settings = None) -> None:
 
 
 @app.command()
-def doctor(config: Settings = None) -> None:
-    """Check settings, Docker, database, Redis and Discord's token; prints a report without secrets."""
+def doctor(
+    program: Annotated[str, typer.Argument(help="`bot` or `agent`; both without it.")] = "",
+    config: Settings = None,
+) -> None:
+    """Check settings, certificates, ports, Docker, database, Redis and Discord's token; prints a report without secrets."""
     from front.report import doctor as report
 
-    raise typer.Exit(asyncio.run(report(config, output)))
+    if program not in ("", "bot", "agent"):
+        raise typer.BadParameter("say `aerie doctor`, `aerie doctor bot` or `aerie doctor agent`")
+    raise typer.Exit(asyncio.run(report(config, output, program)))
 
 
 @app.command("init")

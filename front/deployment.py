@@ -56,7 +56,7 @@ def bot_folder(folder: Path, public_url: str) -> Written:
         f"Put the bot's token from Discord's developer portal into {folder}/secrets/discord_token.",
         f"Keep a copy of {folder}/secrets/security_key elsewhere: without it the secrets in the database cannot be read again.",
         f"Start it: cd {folder} && docker compose up -d --build",
-        f"Look at it: cd {folder} && docker compose run --rm bot doctor",
+        f"Look at it: cd {folder} && docker compose exec bot python -m aerie doctor bot",
     ]
     return written
 
@@ -78,7 +78,7 @@ def agent_folder(folder: Path, control_plane: str, token_id: str) -> Written:
     written.then += [
         f"Put the node's token into {folder}/secrets/node_token; the bot showed it once, when the node was made.",
         f"Start it: cd {folder} && docker compose -f docker-compose.agent.yml up -d --build",
-        f"Look at it: cd {folder} && docker compose -f docker-compose.agent.yml run --rm agent doctor",
+        f"Look at it: cd {folder} && docker compose -f docker-compose.agent.yml exec agent python -m aerie doctor agent",
     ]
     return written
 

@@ -9,26 +9,28 @@ from rich.markup import escape
 
 from core.config import AgentConfig, BotConfig, docker_host, load
 from core.errors import NotConfigured
-from front import checks
+from front import checks, listening
 from front.checks import Finding
 
 Question = Callable[[], Awaitable[Finding]]
 
 
-async def doctor(path: Path | None, console: Console) -> int:
-    """Print the report; 0 when all is well, 1 when something needs doing."""
+async def doctor(path: Path | None, console: Console, program: str = "") -> int:
+    """Print the report about `bot`, `agent` or both; 0 when all is well, 1 when something needs doing."""
     questions: list[Question] = []
     findings: list[Finding] = []
-    try:
-        questions += _bot(load(BotConfig, path))
-        findings.append(Finding("bot settings", "can be read"))
-    except NotConfigured as error:
-        findings.append(Finding("bot settings", error.message, error.hint))
-    try:
-        questions += _agent(load(AgentConfig, path))
-        findings.append(Finding("agent settings", "can be read"))
-    except NotConfigured as error:
-        findings.append(Finding("agent settings", error.message, error.hint))
+    if program in ("", "bot"):
+        try:
+            questions += _bot(load(BotConfig, path))
+            findings.append(Finding("bot settings", "can be read"))
+        except NotConfigured as error:
+            findings.append(Finding("bot settings", error.message, error.hint))
+    if program in ("", "agent"):
+        try:
+            questions += _agent(load(AgentConfig, path))
+            findings.append(Finding("agent settings", "can be read"))
+        except NotConfigured as error:
+            findings.append(Finding("agent settings", error.message, error.hint))
     findings += await checks.ask(questions)
     for finding in findings:
         mark = "[green]✓[/]" if finding.well else "[red]✗[/]"
@@ -44,6 +46,8 @@ def _bot(config: BotConfig) -> list[Question]:
         partial(checks.database, config.database.url.get_secret_value()),
         partial(checks.redis, config.backplane.url.get_secret_value()),
         partial(checks.discord, config.discord.token.get_secret_value(), api),
+        partial(listening.certificate, "endpoint", (config.endpoint.certificate, config.endpoint.key), config.tls.ca),
+        partial(listening.http_port, "endpoint", config.endpoint.host, config.endpoint.port),
     ]
 
 
@@ -51,7 +55,13 @@ def _agent(config: AgentConfig) -> list[Question]:
     async def data() -> Finding:
         return checks.folder("server data", config.system.data)
 
-    questions: list[Question] = [data]
+    questions: list[Question] = [
+        data,
+        partial(listening.certificate, "api", (config.api.certificate, config.api.key), config.tls.ca),
+        partial(listening.http_port, "api", config.api.host, config.api.port),
+    ]
+    if config.sftp.enabled:
+        questions.append(partial(listening.sftp_port, config.sftp.host, config.sftp.port))
     if config.docker.runtime == "docker":
         questions.append(partial(checks.docker, docker_host(config.docker)))
     if config.remote.url:
