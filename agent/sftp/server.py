@@ -19,6 +19,7 @@ from agent.sftp.host_keys import host_keys
 from agent.sftp.ledger import Ledger, Tell
 from agent.sftp.session import Session, Surroundings
 from agent.sftp.sign_in import Judge, SignIn
+from agent.sftp.transport import Connection
 from core.addresses import household
 from core.clock import Clock
 from core.config import AgentConfig
@@ -70,27 +71,22 @@ class SftpServer:
         self._connections: dict[asyncssh.SSHServerConnection, str] = {}
         self._guests: dict[asyncssh.SSHServerConnection, SignIn] = {}
         self._sessions: set[Session] = set()
-        self._listener: asyncssh.SSHAcceptor | None = None
+        self._listener: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Raises NotConfigured when the port or a host key cannot be used."""
         settings, system = self._config.sftp, self._config.system
         logging.getLogger("asyncssh").setLevel(logging.WARNING)
         keys = await asyncio.to_thread(host_keys, system.root_directory / "sftp", system.data / ".sftp" / "id_ed25519")
+        loop, options = asyncio.get_running_loop(), self._options(keys)
         try:
-            self._listener = await asyncssh.listen(
-                settings.host, settings.port, server_factory=lambda: SignIn(self), server_host_keys=keys, server_version="Aerie",
-                encoding=None, line_editor=False, allow_pty=False, allow_scp=False, agent_forwarding=False, x11_forwarding=False,
-                encryption_algs=CIPHERS, kex_algs=KEY_EXCHANGES, mac_algs=MACS, signature_algs=SIGNATURES, compression_algs=["none"],
-                login_timeout=settings.login_timeout, keepalive_interval=settings.keepalive_interval, keepalive_count_max=3,
-                window=WINDOW, max_pktsize=LARGEST_SSH_PACKET, config=None, gss_host=None, host_based_auth=False, kbdint_auth=False,
-            )  # fmt: skip
+            self._listener = await loop.create_server(lambda: Connection(loop, options), settings.host, settings.port)
         except OSError as error:
             raise NotConfigured(
                 f"SFTP cannot listen on {settings.host}:{settings.port}: {error.strerror}.",
                 hint="Stop what uses that port, or set another port in [sftp].",
             ) from error
-        self.port = self._listener.get_port()
+        self.port = self._listener.sockets[0].getsockname()[1]
         self._tasks.run("sftp watch", self._watch)
         log.info("SFTP listens on %s:%d", settings.host, self.port)
 
@@ -117,6 +113,16 @@ class SftpServer:
     def sessions(self) -> int:
         """How many are open."""
         return len(self._sessions)
+
+    def _options(self, keys: list[asyncssh.SSHKey]) -> asyncssh.SSHServerConnectionOptions:
+        settings = self._config.sftp
+        return asyncssh.SSHServerConnectionOptions(
+            server_factory=lambda: SignIn(self), server_host_keys=keys, server_version="Aerie", config=None,
+            encoding=None, line_editor=False, allow_pty=False, allow_scp=False, agent_forwarding=False, x11_forwarding=False,
+            encryption_algs=CIPHERS, kex_algs=KEY_EXCHANGES, mac_algs=MACS, signature_algs=SIGNATURES, compression_algs=["none"],
+            login_timeout=settings.login_timeout, keepalive_interval=settings.keepalive_interval, keepalive_count_max=3,
+            window=WINDOW, max_pktsize=LARGEST_SSH_PACKET, gss_host=None, host_based_auth=False, kbdint_auth=False,
+        )  # fmt: skip
 
     # For connections
 

@@ -12,7 +12,10 @@ import pytest
 from agent.sftp import packets
 from agent.sftp.handles import MOST_HANDLES
 from agent.sftp.packets import APPEND, CREATE, EXCLUSIVE, TRUNCATE, WRITE
-from tests.agent.sftp.conftest import ALL, Bench, bench_with, until
+from agent.sftp.server import SftpServer
+from core.clock import SystemClock
+from core.supervise import Supervisor
+from tests.agent.sftp.conftest import ALL, PASSWORD, Bench, bench_with, until
 
 MIB = 1024 * 1024
 
@@ -31,6 +34,54 @@ async def test_a_file_goes_up_and_comes_down_the_same(bench: Bench) -> None:
         async with sftp.open("world.dat", "rb") as file:
             came: object = await file.read()
             assert came == data
+
+
+@pytest.mark.parametrize("cipher", ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr"])
+async def test_each_cipher_carries_data_through_new_keys(bench: Bench, cipher: str) -> None:
+    """The client wants new keys after each megabyte, in the middle of everything."""
+    data = os.urandom(4 * MIB + 5)
+    (bench.folder / "there").write_bytes(data)
+    bench.permit(*ALL)
+    async with bench.connect(encryption_algs=[cipher], rekey_bytes=MIB) as connection, connection.start_sftp_client() as sftp:
+        async with sftp.open("/there", "rb") as file:
+            came: object = await file.read()
+        assert came == data
+        async with sftp.open("/sent", "wb") as file:
+            await file.write(data)
+    assert (bench.folder / "sent").read_bytes() == data
+
+
+async def test_the_server_too_can_ask_for_new_keys(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = SftpServer._options
+
+    def eager(self: SftpServer, keys: list[asyncssh.SSHKey]) -> asyncssh.SSHServerConnectionOptions:
+        return asyncssh.SSHServerConnectionOptions(options(self, keys), rekey_bytes=MIB)
+
+    data = os.urandom(5 * MIB)
+    (bench.folder / "there").write_bytes(data)
+    monkeypatch.setattr(SftpServer, "_options", eager)
+    await bench.agent.sftp.close()
+    fresh = SftpServer(
+        bench.config,
+        bench.agent.manager.get,
+        bench.agent.sftp.judge,
+        bench.agent.sftp._ledger._tell,
+        SystemClock(),
+        tasks := Supervisor("t"),
+    )
+    await fresh.start()
+    bench.permit(*ALL)
+    async with (
+        asyncssh.connect(
+            "127.0.0.1", fresh.port, username=bench.name, password=PASSWORD, known_hosts=None, client_keys=None, config=None
+        ) as connection,
+        connection.start_sftp_client() as sftp,
+        sftp.open("/there", "rb") as file,
+    ):
+        came: object = await file.read()
+    assert came == data
+    await fresh.close()
+    await tasks.close()
 
 
 async def test_an_interrupted_upload_is_resumed(bench: Bench) -> None:
