@@ -15,7 +15,7 @@ from core.clock import SystemClock
 from core.errors import AerieError
 from demo.children import NotStarted
 from demo.folder import AlreadyRunning
-from demo.play import Play, playing, sandbox_program, until_stopped
+from demo.play import HOST, Play, playing, sandbox_program, until_stopped
 from demo.programs import agent_program, bot_program
 from demo.seeding import seed
 from demo.stage import Stage, staged
@@ -39,6 +39,7 @@ async def demo(state: Path, *, fresh: bool, docker: bool, console: Console) -> i
             _tell_of_missing(stage, console)
             async with performing(stage) as play:
                 console.print(f"\n[bold green]Aerie is up.[/] Open [bold]{play.address}[/] in a browser and type /", soft_wrap=True)
+                console.print(f"[dim]SFTP: {HOST}, port {stage.remembered.ports['sftp']}; /account sftp tells how.[/]", soft_wrap=True)
                 console.print(f"[dim]Logs: {stage.folder.root / 'logs'}   ·   Ctrl-C stops everything.[/]\n", soft_wrap=True)
                 await until_stopped()
                 console.print("Stopping …")

@@ -60,10 +60,10 @@ async def _node(services: Services, stage: Stage) -> int:
         node = await services.nodes.by_name(NODE)
     except NotFound:
         secrets = stage.remembered.secrets
-        made, _ = await services.nodes.create(NODE, url, NodeToken(secrets["token_id"], secrets["token"]))
-        return made.id
+        node, _ = await services.nodes.create(NODE, url, NodeToken(secrets["token_id"], secrets["token"]))
     if node.url != url:
         await services.nodes.move(node.id, url)
+    await services.nodes.sftp_at(node.id, stage.remembered.ports["sftp"])
     return node.id
 
 

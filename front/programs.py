@@ -60,7 +60,7 @@ async def agent(path: Path | None, say: Say) -> None:
     config = load(AgentConfig, path)
     log.set_up(config.log.level)
     async with running(config) as app:
-        say(f"The agent listens on {app.url}.")
+        say(f"The agent listens on {app.url}{f', SFTP on port {app.sftp.port}' if app.sftp.port else ''}.")
         await stopped()
 
 
@@ -87,7 +87,11 @@ async def everything(path: Path | None, sandbox: bool, say: Say) -> None:
         )
         api = agent_config.api.model_copy(update={"host": "127.0.0.1"})
         daemon = await stack.enter_async_context(agent_running(agent_config.model_copy(update={"remote": remote, "api": api})))
-        say(f"Aerie is up: the bot's endpoint on port {app.port}, the agent on {daemon.url}.")
+        if daemon.sftp.port:
+            node = await app.services.nodes.by_name(LOCAL_NODE)
+            await app.services.nodes.sftp_at(node.id, daemon.sftp.port, node.sftp_host)
+        sftp = f"SFTP on port {daemon.sftp.port}" if daemon.sftp.port else "no SFTP"
+        say(f"Aerie is up: the bot's endpoint on port {app.port}, the agent on {daemon.url}, {sftp}.")
         await stopped()
 
 
