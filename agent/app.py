@@ -55,7 +55,7 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         manager = ServerManager(config, runtime, remote, outbox, clock, tasks)
         stack.push_async_callback(manager.close)
         sftp = SftpServer(config, manager.get, remote.sftp_auth, outbox.activity, clock, tasks)
-        app = make_app(manager, runtime, remote, config, clock, tasks, SftpDoor(sftp.end_sessions))
+        app = make_app(manager, runtime, remote, outbox, config, clock, tasks, SftpDoor(sftp.end_sessions))
         tls = await asyncio.to_thread(server_tls, config.api.certificate, config.api.key, "api")
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=3.0)
         await runner.setup()

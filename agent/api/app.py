@@ -8,9 +8,10 @@ from agent.api import power, servers, system, websocket
 from agent.api.auth import bearer
 from agent.api.denials import Denials
 from agent.api.errors import Handler, answer, errors
-from agent.api.keys import CLOCK, CONFIG, MANAGER, REMOTE, RUNTIME, SFTP, TASKS, SftpDoor
+from agent.api.keys import CLOCK, CONFIG, MANAGER, OUTBOX, REMOTE, RUNTIME, SFTP, TASKS, SftpDoor
 from agent.api.system import read
 from agent.manager import ServerManager
+from agent.outbox import Outbox
 from agent.remote import Remote
 from agent.runtime.runtime import Runtime
 from core.clock import Clock
@@ -26,6 +27,7 @@ def make_app(
     manager: ServerManager,
     runtime: Runtime,
     remote: Remote,
+    outbox: Outbox,
     config: AgentConfig,
     clock: Clock,
     tasks: Supervisor,
@@ -33,7 +35,7 @@ def make_app(
 ) -> web.Application:
     """The application; it owns nothing of what it is given."""
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=[errors, bearer(config.remote.token.get_secret_value()), _not_yet])
-    app[MANAGER], app[RUNTIME], app[REMOTE] = manager, runtime, remote
+    app[MANAGER], app[RUNTIME], app[REMOTE], app[OUTBOX] = manager, runtime, remote, outbox
     app[CONFIG], app[CLOCK], app[TASKS], app[SFTP] = config, clock, tasks, sftp
     app[websocket.DENIALS] = Denials(clock)
     app[websocket.SOCKETS] = {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from agent.manager import ServerManager
+from agent.outbox import Outbox
 from agent.remote import Remote
 from agent.runtime.runtime import Runtime
 from core.clock import Clock
@@ -23,6 +24,7 @@ class SftpDoor:
 
 MANAGER = web.AppKey("manager", ServerManager)
 RUNTIME = web.AppKey("runtime", Runtime)
+OUTBOX = web.AppKey("outbox", Outbox)
 REMOTE = web.AppKey("remote", Remote)
 CONFIG = web.AppKey("config", AgentConfig)
 CLOCK = web.AppKey("clock", Clock)

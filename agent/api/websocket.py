@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from agent.api.denials import Denials
 from agent.api.errors import answer
 from agent.api.frames import ConsoleFrames, Group, frame, groups, message
-from agent.api.keys import CLOCK, CONFIG
+from agent.api.keys import CLOCK, CONFIG, OUTBOX
 from agent.api.servers import named
 from agent.server.console import Batch
 from agent.server.crash_record import REPLAYED_FOR
@@ -25,6 +25,7 @@ from core.clock import Clock, unix
 from core.errors import AerieError, Unauthenticated
 from core.fanout import Listener
 from core.permissions import CONNECT, CONTROL_CONSOLE, CONTROL_RESTART, CONTROL_START, CONTROL_STOP, allows
+from core.protocol.remote import ActivityEntry
 from core.protocol.socket import (
     JWT_DENIED,
     JWT_EXPIRED,
@@ -172,9 +173,11 @@ class Socket:
                     return
                 if self._may(_NEEDS[signal]):
                     self._server.power(signal)
+                    await self._note(f"server:power.{signal.value}")
             case Inbound.SEND_COMMAND:
                 if self._may(CONTROL_CONSOLE) and self._server.state is not ServerState.OFFLINE:
                     await self._server.command(args)
+                    await self._note("server:console.command", command=args)
             case Inbound.SEND_LOGS:
                 count = self._request.app[CONFIG].system.websocket_log_count
                 if self._server.state is not ServerState.OFFLINE and (lines := self._server.console.history(count)):
@@ -184,6 +187,19 @@ class Socket:
             case Inbound.BATCH:
                 self._batched = True
                 await self._tell_missed_crash()
+
+    async def _note(self, event: str, **metadata: str) -> None:
+        """Have it reported what this person did (Wings). What the control plane does itself it writes down itself."""
+        if self.user_uuid:
+            entry = ActivityEntry(
+                user=self.user_uuid,
+                server=self._server.uuid,
+                event=event,
+                metadata=dict(metadata),
+                ip=self._request.remote,
+                timestamp=self._clock.now(),
+            )
+            await self._request.app[OUTBOX].activity(entry)
 
     async def _tell_crash(self, crash: CrashReport) -> None:
         await self._send(Outbound.AERIE_CRASH, crash.model_dump_json())

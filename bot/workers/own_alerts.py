@@ -200,7 +200,7 @@ def installed(server: Server, event: ServerInstallEnded) -> AlertItem:
         fingerprint("install", server.uuid),
         clean(f"The {what} of {server.name} failed", 200),
         severity=AlertSeverity.CRITICAL,
-        text="The install log on its node says why. Mend the cause, then reinstall it.",
+        text=clean(event.reason, 1000) if event.reason else "The install log on its node says why. Mend the cause, then reinstall it.",
         labels={"server": server.name, "node": server.node.name},
         starts_at=event.at,
         occurrence=f"install {event.at.isoformat()}",

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import ClientWebSocketResponse
 
+from agent import outbox
 from agent.server.console import CUT_MARK
 from core.protocol.settings import ServerConfiguration
 from core.protocol.socket import JWT_DENIED, JWT_MISSING, JWT_NO_CONNECT, JWT_WRONG_SERVER, ConsoleBatch, CrashReport
@@ -226,3 +227,19 @@ def crashing(uuid: str) -> ServerConfiguration:
     made = settings(uuid, invocation='echo listening on; echo "last words"; read line; exit 3')
     made.settings.crash_detection_enabled = False
     return made
+
+
+async def test_what_a_person_does_through_a_socket_is_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "ACTIVITY_SECONDS", 0.0)
+    async with opened(bench, "*") as socket:
+        await socket.send_json({"event": "set state", "args": ["start"]})
+        await seen(socket, "status", "running")
+        await socket.send_json({"event": "send command", "args": ["say hi"]})
+        async with asyncio.timeout(30):
+            while len(done := [entry for path, body in bench.panel.posts if path == "/activity" for entry in body["data"]]) < 2:
+                await asyncio.sleep(0.02)
+    assert [(entry["event"], entry["metadata"]) for entry in done] == [
+        ("server:power.start", {}),
+        ("server:console.command", {"command": "say hi"}),
+    ]
+    assert {(entry["user"], entry["server"], entry["ip"]) for entry in done} == {("u", bench.uuid, "127.0.0.1")}
