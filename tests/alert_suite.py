@@ -268,6 +268,10 @@ async def test_one_happening_counts_once_whoever_tells_it(stage: Stage) -> None:
     await alerts.receive(own, batch(item("crash", occurrence="crash 2")), channel_id=5)
     assert (await rows(stage))[0].count == 2
     assert [row.title for row in await alerts.firing_own()] == ["crash is bad"]
+    late = item("crash", occurrence="crash 2", starts_at=datetime(2026, 1, 1, tzinfo=UTC))
+    await alerts.receive(own, batch(item("crash", AlertStatus.RESOLVED)))
+    await alerts.receive(own, batch(late), channel_id=5)
+    assert [(row.status, row.episodes) for row in await rows(stage)] == [("resolved", 1)]
 
 
 async def test_a_deleted_message_is_posted_anew_only_while_it_fires(stage: Stage) -> None:

@@ -174,7 +174,7 @@ def crashed(server: Server, event: ServerCrashed) -> AlertItem:
         how = f"Signal {crash.exit_code - 128} ended its process (exit code {code})."
     else:
         how = f"Its process ended with exit code {code}."
-    again = "It is being started again." if "again." in crash.reason and "stays offline" not in crash.reason else "It stays offline."
+    again = "It is being started again." if crash.restarting else "It stays offline."
     last = [clean(line, 200) for line in crash.lines[-CRASH_LINES:]]
     text = "\n".join([f"{how} {again}", *(["Its last lines:", *last] if last else [])])
     labels = {"server": server.name, "node": server.node.name, "exit code": code}

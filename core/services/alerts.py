@@ -66,6 +66,7 @@ class Alerts:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._waiting: list[_Request] = []
+        self._last_heard: dict[int, datetime] = {}
         self.changed: Fanout[int] = Fanout()
         """Guilds in which this process changed alerts; a relay looks at once."""
 
@@ -140,9 +141,15 @@ class Alerts:
         if fresh:
             await self._check_room(session, fresh)
             session.add_all(fresh)
-        touched = {request.source.id for request in requests}
-        await session.execute(update(AlertSource).where(AlertSource.id.in_(touched)).values(last_at=now))
+        await self._heard(session, {request.source.id for request in requests}, now)
         return results
+
+    async def _heard(self, session: AsyncSession, source_ids: set[int], now: datetime) -> None:
+        """Remember when the sources were last heard, to the second."""
+        stale = [one for one in sorted(source_ids) if now - self._last_heard.get(one, now - timedelta(days=1)) >= timedelta(seconds=1)]
+        if stale:
+            self._last_heard.update(dict.fromkeys(stale, now))
+            await session.execute(update(AlertSource).where(AlertSource.id.in_(stale)).values(last_at=now))
 
     async def _known(self, session: AsyncSession, requests: Sequence[_Request]) -> dict[tuple[int, str], Alert]:
         wanted: dict[int, set[str]] = {}
@@ -350,7 +357,7 @@ def _take(row: Alert, item: AlertItem, channel_id: int | None, now: datetime) ->
     """Let a row follow a report. Answers 1 when it began to fire again."""
     if item.status is AlertStatus.RESOLVED:
         if row.status == _FIRING:
-            row.status, row.resolved_at, row.last_at, row.occurrence = _RESOLVED, now, now, ""
+            row.status, row.resolved_at, row.last_at = _RESOLVED, now, now
             row.title, row.text = item.title or row.title, item.text or row.text
             _touch(row)
         return 0
@@ -360,6 +367,9 @@ def _take(row: Alert, item: AlertItem, channel_id: int | None, now: datetime) ->
         row.count, row.last_at, row.occurrence = row.count + 1, now, item.occurrence
         _describe(row, item)
         _touch(row)
+        return 0
+    told_late = item.starts_at is not None and row.resolved_at is not None and item.starts_at <= row.resolved_at
+    if item.occurrence and item.occurrence == row.occurrence and told_late:
         return 0
     row.status, row.resolved_at, row.started_at, row.last_at = _FIRING, None, item.starts_at or now, now
     row.count, row.episodes, row.occurrence = row.count + 1, row.episodes + 1, item.occurrence
