@@ -35,6 +35,7 @@ class Metrics:
         self.memory = Gauge("aerie_servers_memory_bytes", "Memory that all servers use together.", registry=own)
         self.workers = Gauge("aerie_workers", "Workers of the bot, by whether they run.", ["state"], registry=own)
         self.failures = Gauge("aerie_worker_failures", "How often workers failed and were started again since the start.", registry=own)
+        self.alerts = Gauge("aerie_alerts_firing", "Alerts that are firing, by severity.", ["severity"], registry=own)
         self.queues = Gauge("aerie_queue_size", "What waits in a queue of the bot.", ["queue"], registry=own)
 
     def all(self) -> Iterable[MetricWrapperBase]:

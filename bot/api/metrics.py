@@ -40,7 +40,9 @@ class MetricsRoute:
         workers = list(self._state.workers())
         metrics.set_all(metrics.workers, {"running": sum(w.running for w in workers), "stopped": sum(not w.running for w in workers)})
         metrics.failures.set(sum(worker.failures for worker in workers))
-        metrics.set_all(metrics.queues, self._state.queues())
+        firing, behind = await self._services.directory.alerts()
+        metrics.set_all(metrics.alerts, firing)
+        metrics.set_all(metrics.queues, {**self._state.queues(), "alert_messages": behind})
         nodes = [live.lost(node.id) is None for node in await self._services.nodes.all()]
         metrics.set_all(metrics.nodes, {"up": sum(nodes), "lost": len(nodes) - sum(nodes)})
         states: Counter[str] = Counter({state.value: 0 for state in (*ServerState,)} | {"unknown": 0})

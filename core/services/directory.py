@@ -11,6 +11,7 @@ from core.db.engine import Database
 from core.db.model import Base
 from core.errors import NotFound
 from core.models.activity import Activity
+from core.models.alert import Alert
 from core.models.egg import Egg
 from core.models.guild import Grant
 from core.models.server import Server, whole_servers
@@ -124,6 +125,14 @@ class Directory:
         """Uuid and status of every server."""
         async with self._database.session() as session:
             return [(uuid, status) for uuid, status in await session.execute(select(Server.uuid, Server.status))]
+
+    async def alerts(self) -> tuple[dict[str, int], int]:
+        """Alerts that are firing, by severity; and how many alerts' messages are not yet what they should be."""
+        firing = select(Alert.severity, func.count()).where(Alert.resolved_at.is_(None)).group_by(Alert.severity)
+        async with self._database.session() as session:
+            behind = await session.scalar(select(func.count()).select_from(Alert).where(Alert.behind)) or 0
+            rows = await session.execute(firing)
+            return {str(row[0]): int(row[1]) for row in rows}, behind
 
     async def allocated(self, node_ids: Collection[int]) -> dict[int, tuple[int, int]]:
         """Memory (MB) and disk (MiB) that a node's servers may use together, by node."""

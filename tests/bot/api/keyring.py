@@ -63,8 +63,10 @@ async def _people(stage: Stage) -> dict[str, User]:
 
 
 @asynccontextmanager
-async def keyring(folder: Path, limits: Limits | None = None) -> AsyncIterator[Ring]:
-    async with staged(f"sqlite+aiosqlite:///{folder}/aerie.sqlite3") as stage:
+async def keyring(where: Path | str, limits: Limits | None = None) -> AsyncIterator[Ring]:
+    """`where`: a folder for a SQLite file, or the address of a database."""
+    url = where if isinstance(where, str) else f"sqlite+aiosqlite:///{where}/aerie.sqlite3"
+    async with staged(url) as stage:
         server = await stage.a_server()
         now = datetime(2026, 1, 1, tzinfo=UTC)
         change = StateChange(state=ServerState.RUNNING, previous=ServerState.OFFLINE, at=now)
