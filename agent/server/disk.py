@@ -1,27 +1,19 @@
-"""How much disk a server's files take: a walk, run in a thread by its caller."""
+"""How much disk a server's files take, by the folder's path: a walk, run in a thread by its caller."""
 
-import os
 from pathlib import Path
+
+from agent.filesystem import usage as walk
+from agent.filesystem.root import Root
+from core.errors import NotFound
 
 
 def usage(folder: Path) -> int:
-    """Bytes of all regular files (apparent size); links are not followed, a hard link counts once, a file that vanishes not at all."""
-    total, seen = 0, set()
-    pending = [folder]
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    try:
-                        if entry.is_dir(follow_symlinks=False):
-                            pending.append(Path(entry.path))
-                        elif entry.is_file(follow_symlinks=False):
-                            facts = entry.stat(follow_symlinks=False)
-                            if facts.st_nlink == 1 or (facts.st_dev, facts.st_ino) not in seen:
-                                seen.add((facts.st_dev, facts.st_ino))
-                                total += facts.st_size
-                    except FileNotFoundError:
-                        continue
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            continue
-    return total
+    """Bytes of all regular files, as `agent.filesystem.usage` counts them; a folder that is not there takes none."""
+    try:
+        root = Root(folder)
+    except NotFound:
+        return 0
+    try:
+        return walk.usage(root.descriptor)
+    finally:
+        root.close()

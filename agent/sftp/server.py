@@ -4,6 +4,7 @@ Knows the servers through `find` alone. Must never read a file itself; see agent
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,8 @@ LARGEST_SSH_PACKET = 252 * 1024
 """Just under what OpenSSH sends in one packet."""
 THREADS = 16
 WATCH_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
+"""What connections are given to end by themselves."""
 SIGN_IN_AGAIN = "Your access was changed: sign in again."
 
 
@@ -96,7 +99,9 @@ class SftpServer:
             self._listener.close()
             for connection in list(self._connections):
                 connection.disconnect(asyncssh.DISC_BY_APPLICATION, "The agent is ending.")
-            await self._listener.wait_closed()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._listener.wait_closed()
         await asyncio.to_thread(self._pool.shutdown)
         await self._ledger.send_all()
 
