@@ -21,6 +21,8 @@ from bot.commands.account import AccountCommands
 from bot.commands.activity import activity
 from bot.commands.alert import AlertCommands
 from bot.commands.console import ConsoleCommands
+from bot.commands.egg import EggCommands
+from bot.commands.node import NodeCommands
 from bot.commands.request import RequestCommands
 from bot.commands.server import ServerCommands
 from bot.commands.settings import SettingsCommands
@@ -30,11 +32,13 @@ from bot.ui.account import AccountButton
 from bot.ui.alerts import AlertButton
 from bot.ui.buttons import OldButton, ServerButton
 from bot.ui.history import PageButton
+from bot.ui.making import MakingButton
 from bot.ui.requests import RequestButton
 from bot.workers.alert_relay import AlertRelay
 from bot.workers.cards import Cards
 from bot.workers.console_bridge import ConsoleBridge
 from bot.workers.discord_link import DiscordLink
+from bot.workers.installs import Installs
 from bot.workers.member_roles import MemberRoles
 from bot.workers.node_watch import NodeWatch
 from bot.workers.own_alerts import OwnAlerts
@@ -122,6 +126,8 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         own_alerts = OwnAlerts(services, clock)
         requests = RequestWorker(client, services, writes, clock)
         _furnish(client, bridge, cards, requests)
+        installs = Installs(client, services, streams, writes, tasks, clock)
+        client.server_made = installs.look
 
         await services.live.load()
         tasks.run("own alerts", own_alerts.run)
@@ -132,6 +138,7 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         tasks.run("streams", streams.run)
         tasks.run("console bridge", bridge.run)
         tasks.run("cards", cards.run)
+        tasks.run("installs", installs.run)
         tasks.run("alert relay", relay.run)
         tasks.run("restart requests", requests.run)
         tasks.run("discord", link.run)
@@ -157,13 +164,15 @@ def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards, requests:
         AccessCommands(),
         AccountCommands(),
         AlertCommands(),
+        EggCommands(),
+        NodeCommands(),
         RequestCommands(),
         SettingsCommands(),
     ):
         client.tree.add_command(group)
     client.tree.add_command(activity)
     ServerButton.presses = presses.PRESSES
-    client.dynamic_items += [ServerButton, AccountButton, AlertButton, PageButton, RequestButton, OldButton]
+    client.dynamic_items += [ServerButton, MakingButton, AccountButton, AlertButton, PageButton, RequestButton, OldButton]
     client.modal_hooks.append(presses.submitted)
     client.message_hooks.append(bridge.on_message)
     client.console_attached = bridge.attach

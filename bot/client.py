@@ -69,6 +69,7 @@ class AerieClient(discord.Client):
         self.console_detached: Callable[[Any], Awaitable[None]] | None = None
         self.card_posted: Callable[[], None] | None = None
         self.request_changed: Callable[[], None] | None = None
+        self.server_made: Callable[[], None] = lambda: None
 
     async def setup_hook(self) -> None:
         """Runs after the sign-in and before the gateway: persistent buttons and, only when it changed, the command tree."""

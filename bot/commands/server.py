@@ -6,14 +6,27 @@ import discord
 from discord import app_commands
 
 from bot.client import AerieClient
+from bot.ui import making
 from bot.ui.asker import actor_of
-from bot.ui.autocomplete import SERVER, SERVER_TO_RESTART, SERVER_TO_START, SERVER_TO_STOP
+from bot.ui.autocomplete import (
+    SERVER,
+    SERVER_TO_MANAGE,
+    SERVER_TO_REINSTALL,
+    SERVER_TO_RENAME,
+    SERVER_TO_RESTART,
+    SERVER_TO_START,
+    SERVER_TO_STOP,
+)
 from bot.ui.cards import card, server_list
+from bot.ui.choosing import EGG, IMAGE, NODE
 from bot.ui.power import act
 from bot.ui.presses import ask_to_kill
+from bot.ui.text import plain
 from core.models.server import Server
-from core.permissions import CONNECT
+from core.permissions import ALL, CONNECT
+from core.services import amounts
 from core.services.build import Services
+from core.services.drafts import Order
 from core.vocabulary import PowerSignal
 
 Interaction = discord.Interaction[AerieClient]
@@ -68,6 +81,70 @@ class ServerCommands(app_commands.Group):
     @app_commands.describe(server="Which server")
     async def kill(self, interaction: Interaction, server: app_commands.Transform[str, SERVER_TO_STOP]) -> None:
         await ask_to_kill(interaction, server)
+
+    @app_commands.command(description="Make a server: choose its game, then fill in what the game wants to know")
+    @app_commands.describe(
+        egg="Its game",
+        name="What to call it",
+        memory="For instance 4 GiB; 0 is unlimited",
+        node="Which node; the one with the most room if you leave it out",
+        disk="For instance 20 GiB; unlimited if you leave it out",
+        cpu="For instance 200 % or 2 cores; unlimited if you leave it out",
+        image="Container image; the egg's first if you leave it out",
+        port="Which of the node's ports; a free one if you leave it out",
+        skip_scripts="Do not run the egg's install script",
+    )
+    async def create(
+        self,
+        interaction: Interaction,
+        egg: app_commands.Transform[str, EGG],
+        name: str,
+        memory: str,
+        node: app_commands.Transform[str, NODE] | None = None,
+        disk: str = "",
+        cpu: str = "",
+        image: app_commands.Transform[str, IMAGE] | None = None,
+        port: app_commands.Range[int, 1, 65535] | None = None,
+        skip_scripts: bool = False,
+    ) -> None:
+        actor, drafts = actor_of(interaction), interaction.client.services.drafts
+        await interaction.client.services.access.require_in_guild(actor, ALL, event="server:create")
+        order = Order(
+            name=name,
+            memory=amounts.memory(memory),
+            disk=amounts.disk(disk),
+            cpu=amounts.cpu(cpu),
+            image=image,
+            port=port,
+            skip_scripts=skip_scripts,
+        )
+        await interaction.response.defer(thinking=True)
+        draft = await drafts.begin(actor, egg, order, node_ref=node)
+        posted = await interaction.original_response()
+        await drafts.placed(draft.code, posted.channel.id, posted.id)
+        await interaction.edit_original_response(content=making.summary(draft), view=making.buttons(draft))
+
+    @app_commands.command(description="Delete a server and its files; asks for its name before it does")
+    @app_commands.describe(server="Which server", force="Also when its node does not answer; the files stay there then")
+    async def delete(self, interaction: Interaction, server: app_commands.Transform[str, SERVER_TO_MANAGE], force: bool = False) -> None:
+        found = await interaction.client.services.access.server(actor_of(interaction), server, ALL, event="server:delete")
+        await interaction.response.send_modal(making.deletion_form(found.name, found.short, force=force))
+
+    @app_commands.command(description="Run a server's install script again, over its files; asks before it does")
+    @app_commands.describe(server="Which server")
+    async def reinstall(self, interaction: Interaction, server: app_commands.Transform[str, SERVER_TO_REINSTALL]) -> None:
+        access = interaction.client.services.access
+        found = await access.server(actor_of(interaction), server, "settings.reinstall", event="server:reinstall")
+        words = f"Install **{plain(found.name, 80)}** again? It is stopped, and its install script may overwrite files."
+        await interaction.response.send_message(words, view=making.reinstall_question(found.short), ephemeral=True)
+
+    @app_commands.command(description="Give a server another name")
+    @app_commands.describe(server="Which server", name="Its new name")
+    async def rename(self, interaction: Interaction, server: app_commands.Transform[str, SERVER_TO_RENAME], name: str) -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        services = interaction.client.services
+        found = await services.servers.rename(actor_of(interaction), server, name)
+        await interaction.edit_original_response(content=f"It is called **{plain(found.name, 80)}** now.")
 
 
 def _listed(services: Services, servers: list[Server]) -> discord.ui.LayoutView:

@@ -9,7 +9,7 @@ from typing import Any
 
 import discord
 
-from bot.ui import errors
+from bot.ui import errors, making
 from bot.ui.account import KEY_FORM, key_sent
 from bot.ui.asker import actor_of
 from bot.ui.buttons import VERSION, Act, Interaction, Press, ServerButton
@@ -110,6 +110,8 @@ async def _typed(interaction: Interaction, sid: str, fields: dict[str, str]) -> 
 FORMS: dict[str, Form] = {
     FORM: _typed,
     KEY_FORM: key_sent,
+    making.FORM: making.filled,
+    making.DELETE_FORM: making.deletion,
 }
 """What a form does, by how its custom_id begins; it is given the rest of the custom_id and what was filled in."""
 
@@ -135,3 +137,5 @@ def _fields(components: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
             yield from _fields(inner)
         elif "value" in item:
             yield str(item.get("custom_id", "")), str(item["value"])
+        elif item.get("values"):
+            yield str(item.get("custom_id", "")), str(item["values"][0])

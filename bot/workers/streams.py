@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 5.0  # s between two looks at which servers there are
 CONSOLE_HELD = 2000  # batches one reader may lag behind
 CONSOLE_BYTES = 4 * 1024 * 1024
+INSTALLER = (Outbound.INSTALL_STARTED, Outbound.INSTALL_OUTPUT, Outbound.INSTALL_COMPLETED)
 
 
 class NodeEar(Protocol):
@@ -58,11 +59,16 @@ class Streams:
         self._ear = ear
         self._watched: dict[str, _Watched] = {}
         self._consoles: dict[str, Fanout[ConsoleBatch]] = {}
+        self._installs: dict[str, Fanout[tuple[str, str]]] = {}
         self._look = asyncio.Event()
 
     def console(self, uuid: str) -> Listener[ConsoleBatch]:
         """The server's console from now on; a reader that lags loses its oldest batches and counts them."""
         return self._consoles.setdefault(uuid, Fanout(_bytes)).listen(CONSOLE_HELD, CONSOLE_BYTES)
+
+    def installing(self, uuid: str) -> Listener[tuple[str, str]]:
+        """What a server's installer says from now on: the wire's event and its text; a reader that lags loses the oldest."""
+        return self._installs.setdefault(uuid, Fanout()).listen(500)
 
     def look(self) -> None:
         """Look at once which servers there are."""
@@ -112,6 +118,9 @@ class Streams:
         if isinstance(frame, ConsoleBatch):
             if (fanout := self._consoles.get(uuid)) is not None:
                 fanout.publish(frame)
+        elif isinstance(frame, Notice) and frame.event in INSTALLER:
+            if (told := self._installs.get(uuid)) is not None:
+                told.publish((frame.event, frame.text))
         elif isinstance(frame, Opened):
             self._tell(lambda ear: ear.heard(address.id))
         elif isinstance(frame, Lost):

@@ -10,6 +10,8 @@ from bot.commands.account import AccountCommands
 from bot.commands.activity import activity
 from bot.commands.alert import AlertCommands
 from bot.commands.console import ConsoleCommands
+from bot.commands.egg import EggCommands
+from bot.commands.node import NodeCommands
 from bot.commands.request import RequestCommands
 from bot.commands.server import ServerCommands
 from bot.commands.settings import SettingsCommands
@@ -40,6 +42,8 @@ COMMANDS = [
         AccessCommands(),
         AccountCommands(),
         AlertCommands(),
+        EggCommands(),
+        NodeCommands(),
         RequestCommands(),
         SettingsCommands(),
     )
