@@ -1,6 +1,6 @@
 """Who calls: a node's `id.token` becomes its row (`node_of`), an API key becomes a caller (`caller_of`).
 
-A key's requests are counted per user and API, whatever key they come with; those without a key that opens anything, per address.
+A key's requests are counted per user and API, whatever key they come with; those without a key that opens anything, per household.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 
 from bot.api.errors import EXTRA_HEADERS, Handler, PanelError
 from core import log
+from core.addresses import household
 from core.errors import Forbidden, Unauthenticated
 from core.models.node import Node
 from core.services.api_keys import ApiKeys, Caller
@@ -93,7 +94,7 @@ class KeyAuth:
                 raise Unauthenticated("This address needs an API key.", hint="Send it as Authorization: Bearer <key>.")
             caller = await self._keys.authenticate(token.strip(), address)
         except (Unauthenticated, Forbidden):
-            await self._count(request, f"{api.value}:{address}", limit)
+            await self._count(request, f"{api.value}:{household(address)}", limit)
             raise
         await self._count(request, f"{api.value}:{caller.user.uuid}", limit)
         request[CALLER] = caller

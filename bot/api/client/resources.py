@@ -64,8 +64,8 @@ def api_key(row: ApiKey) -> Json:
     )
 
 
-def server(row: Server, user: User, held: frozenset[str]) -> Json:
-    """The attributes of a server; relationships are the caller's."""
+def server(row: Server, user: User, held: frozenset[str], sftp: tuple[str, int]) -> Json:
+    """The attributes of a server; relationships are the caller's. `sftp`: host and port of its node's SFTP."""
     status = row.status
     return {
         "server_owner": owns(row, user, held),
@@ -75,7 +75,7 @@ def server(row: Server, user: User, held: frozenset[str]) -> Json:
         "name": row.name,
         "node": row.node.name,
         "is_node_under_maintenance": row.node.maintenance,
-        "sftp_details": {"ip": row.node.sftp_host or row.node.host, "port": row.node.sftp_port},
+        "sftp_details": {"ip": sftp[0], "port": sftp[1]},
         "description": row.description,
         "limits": limits(row),
         "invocation": invocation(row, held),

@@ -48,7 +48,7 @@ class ServerRoutes:
         shown = [
             item(
                 "server",
-                resources.server(server, caller.user, held),
+                resources.server(server, caller.user, held, self._services.nodes.sftp(server.node)),
                 resources.relationships(server, held, names, subusers.get(server.id, ())),
             )
             for server, held in page
@@ -66,7 +66,14 @@ class ServerRoutes:
         owner = resources.owns(server, user, held)
         keys = [ALL, *(ADMIN_SOCKET if user.root_admin else ())] if ALL in held else sorted(held)
         meta: Json = {"is_server_owner": owner, "user_permissions": keys}
-        return answer(item("server", resources.server(server, user, held), resources.relationships(server, held, names, subusers), meta))
+        return answer(
+            item(
+                "server",
+                resources.server(server, user, held, self._services.nodes.sftp(server.node)),
+                resources.relationships(server, held, names, subusers),
+                meta,
+            )
+        )
 
     async def websocket(self, request: web.Request) -> web.Response:
         server, held = await self._gate.enter(request, CONNECT, event="server:websocket", installing=True)
