@@ -189,10 +189,12 @@ class Access:
     async def _held_anywhere(self, session: AsyncSession, actor: Actor, servers: list[Server]) -> dict[int, frozenset[str]]:
         """Of a person behind an API key, who asks from no guild: what they own, and what they are in each server's guild just now."""
         guilds = {server.guild_id for server in servers if server.guild_id is not None}
-        members = {
-            guild_id: await self._members.actor(guild_id, actor.discord_id, actor) for guild_id in guilds if actor.discord_id is not None
-        }
         owned = set(await session.scalars(_guilds_of(actor)))
+        members = {
+            guild_id: await self._members.actor(guild_id, actor.discord_id, actor)
+            for guild_id in guilds - owned
+            if actor.discord_id is not None
+        }
         grants = list(await session.scalars(select(Grant).where(Grant.guild_id.in_(guilds))))
         held: dict[int, frozenset[str]] = {}
         for server in servers:

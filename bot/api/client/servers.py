@@ -33,8 +33,8 @@ class ServerRoutes:
     async def listing(self, request: web.Request) -> web.Response:
         caller, names = caller_of(request), includes(request)
         paging, chosen = Paging.of(request, most=100), filters(request, (*_FILTERS, "*"))
-        mine = {server.id for server, _ in await self._own(request)}
         rows = await self._services.access.reachable(caller.actor)
+        mine = {server.id for server, _ in (await self._own(request) if caller.user.root_admin else rows)}
         match request.query.get("type", ""):
             case "admin" | "admin-all" as kind:
                 rows = [pair for pair in rows if caller.user.root_admin and (kind == "admin-all" or pair[0].id not in mine)]
