@@ -1,8 +1,6 @@
 """One server on a real Docker Engine, on good days and bad ones."""
 
 import asyncio
-import contextlib
-import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -22,6 +20,7 @@ from core.protocol.settings import ServerConfiguration
 from core.protocol.socket import PowerProgress
 from core.supervise import Supervisor
 from core.vocabulary import PowerPhase, PowerSignal, ServerState
+from tests.real.places import opened_up
 
 pytestmark = pytest.mark.real
 
@@ -95,10 +94,7 @@ def image(demo_images: dict[str, str]) -> str:
 
 @pytest.fixture
 def config(docker_host: str, tmp_path: Path) -> AgentConfig:
-    os.chmod(tmp_path, 0o755)
-    for above in list(tmp_path.parents)[:3]:
-        with contextlib.suppress(PermissionError):
-            os.chmod(above, 0o755)
+    opened_up(tmp_path)
     return AgentConfig.model_validate(
         {
             "docker": {"host": docker_host, "network": f"aerie_test_{uuid4().hex[:8]}", "network_subnet": ""},

@@ -23,6 +23,7 @@ from core.protocol.remote import InstallReport
 from core.protocol.settings import ServerConfiguration
 from core.tokens import new_node_token
 from tests.fakes.panel import Panel, standing
+from tests.real.places import opened_up
 
 pytestmark = pytest.mark.real
 
@@ -83,10 +84,7 @@ class Stage:
 
 @pytest.fixture
 async def stage(docker_host: str, demo_images: dict[str, str], tmp_path: Path) -> AsyncIterator[Stage]:
-    os.chmod(tmp_path, 0o755)
-    for above in list(tmp_path.parents)[:3]:
-        with contextlib.suppress(PermissionError):
-            os.chmod(above, 0o755)
+    opened_up(tmp_path)
     async with standing(new_node_token()) as panel:
         wanted = AgentConfig.model_validate(
             {
