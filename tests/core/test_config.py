@@ -29,6 +29,8 @@ def _other(value: object, annotation: object) -> tuple[str, object]:
             return str(not value).lower(), not value
         case int() | float():
             return str(value + 1), value + 1
+        case list() if annotation == list[int]:
+            return "1, 2", [1, 2]
         case list():
             return "one, two", ["one", "two"]
         case SecretStr():

@@ -137,7 +137,8 @@ async def bot(
     discord.http.Route.BASE = box.api_url
     DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(box.gateway_url)
     clock, console, live = SystemClock(), GameConsole(past=list(past)), {UUID: Live(state=ServerState.RUNNING)}
-    services = cast(Services, SimpleNamespace(guilds=rows, console=console, live=SimpleNamespace(of=live.__getitem__)))
+    keys = SimpleNamespace(owners=set())
+    services = cast(Services, SimpleNamespace(guilds=rows, console=console, api_keys=keys, live=SimpleNamespace(of=live.__getitem__)))
     try:
         async with Supervisor("test", clock) as tasks, Person.connect(box.url, "Ada") as ada:
             client = AerieClient(services, tasks, clock, errors.tell)
