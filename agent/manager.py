@@ -18,7 +18,7 @@ from agent.server.server import Server
 from agent.server.standing import SavedState
 from core.clock import Clock
 from core.config import AgentConfig
-from core.errors import AerieError, NotFound
+from core.errors import AerieError, Conflict, NotFound
 from core.protocol.agent import CreateServer
 from core.protocol.settings import ServerConfiguration
 from core.supervise import Supervisor
@@ -44,6 +44,8 @@ class ServerManager:
         self._states = config.system.root_directory / "states.json"
         self._dirty = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._unheard = False
+        """Whether the control plane is still to be told that we have booted."""
         self.ready = asyncio.Event()
         """Set once every known server was looked at."""
 
@@ -65,6 +67,7 @@ class ServerManager:
         except AerieError as error:
             log.error("%s Going on with the servers known from before.", error)
             configurations = await asyncio.to_thread(self._remote.remembered)
+            self._unheard = True
             self._tasks.run("ask the control plane again", self._learn_later)
         else:
             with contextlib.suppress(AerieError):
@@ -84,6 +87,7 @@ class ServerManager:
             except AerieError as error:
                 log.warning("%s", error)
                 continue
+            self._unheard = False
             known = {entry.uuid: entry for entry in entries}
             await self._adopt({uuid: known[uuid] for uuid in known.keys() - self._servers.keys()}, {})
             for uuid in known.keys() & self._servers.keys():
@@ -132,19 +136,33 @@ class ServerManager:
         return server
 
     async def create(self, wanted: CreateServer) -> None:
-        """Fetch a server's settings and install it. Asked again for one that is here, it is installed only if that failed before."""
+        """Fetch a server's settings and install it. Asked again for one that is here, it is installed only if it never was, or failed.
+
+        Raises Conflict while the control plane does not know yet that we have booted, and what `Installer.begin` raises.
+        """
+        self._heard()
         configuration = await self._remote.server(wanted.uuid)
+        known = self._servers.get(wanted.uuid)
+        installed = known is None or await asyncio.to_thread(known.folder.exists)
         server = self._servers.get(wanted.uuid)
         if server is not None and server.end_installation is not None:
             return
-        if server is not None and not server.install_failed:
+        if server is not None and not server.install_failed and installed:
             await server.sync(configuration)
             return
         self._installer.begin(server or self._made(configuration), reinstall=False, start=wanted.start_on_completion)
 
     def install(self, uuid: str, *, reinstall: bool) -> None:
         """Install again on the control plane's word. Raises ServerBusy, ServerSuspended or Conflict."""
+        self._heard()
         self._installer.begin(self.get(uuid), reinstall=reinstall)
+
+    def _heard(self) -> None:
+        """Our boot ends every installation that the control plane knows of; so none may begin before it was told. Raises Conflict."""
+        if self._unheard:
+            raise Conflict(
+                "The node has just started and is still asking the control plane for its servers.", hint="Try again in half a minute."
+            )
 
     async def sync(self, uuid: str) -> None:
         """Read one server's settings anew."""

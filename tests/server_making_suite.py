@@ -1,6 +1,7 @@
 """Tests of making servers that every database must pass; imported by the modules that run tests/service_suite.py."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -10,7 +11,7 @@ from core.models.server import Server
 from core.services import amounts
 from core.services.drafts import Drafted, Order
 from core.services.servers import Extras, Limits
-from core.vocabulary import ServerStatus
+from core.vocabulary import PowerSignal, ServerStatus
 from tests.control_plane import GUILD, SYSTEM, Stage, an_egg, member, owner
 from tests.fakes.node import FakeServer
 
@@ -206,6 +207,44 @@ def _somewhere(stage: Stage):  # type: ignore[no-untyped-def]
         return await stage.services.placement.room(stage.node)
 
     return choose
+
+
+async def test_what_a_node_never_took_outlives_its_boot_and_is_sent_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    await ready(stage)
+    scripted, plain = await stage.services.eggs.find("Game"), stage.egg
+    servers = stage.services.servers
+    await stage.fake.down()
+    made = [
+        await servers.create(SYSTEM, name=egg.name, egg_id=egg.id, node_id=stage.node.id, guild_id=GUILD, start=True)
+        for egg in (scripted, plain)
+    ]
+    assert [(server.status, server.waits_for_node) for server in made] == [(ServerStatus.INSTALLING, True), (None, True)]
+    assert await servers.waiting(stage.node.id) == []  # whoever makes them may be telling the node
+    monkeypatch.setattr("core.services.servers.TOLD_WITHIN", -5.0)
+    assert await servers.waiting(stage.node.id) == [server.uuid for server in made]
+    assert await servers.waiting(stage.node.id + 1) == []
+    assert await servers.reset(stage.node) == 0
+    assert (await servers.get(made[0].uuid)).status == ServerStatus.INSTALLING
+    for server in made:
+        with pytest.raises(ServerBusy, match="is not on its node yet"):
+            await stage.services.power.send(owner(), server.uuid, PowerSignal.START)
+    await stage.fake.up()
+    for server in made:
+        await reminded(stage, server.uuid)
+    assert [body["start_on_completion"] for body in stage.fake.created] == [True, True]
+    assert await servers.waiting(stage.node.id) == []
+    await servers.remind(made[1].uuid)
+    assert len(stage.fake.created) == 2
+    assert await servers.reset(stage.node) == 1
+
+
+async def reminded(stage: Stage, uuid: str) -> None:
+    """Until the node listens again and its circuit is closed."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(NodeUnreachable):
+                return await stage.services.servers.remind(uuid)
+            await asyncio.sleep(0.1)
 
 
 async def test_a_boot_of_the_node_ends_an_installation_in_words(stage: Stage) -> None:

@@ -202,7 +202,8 @@ class _Follower:
         except NotFound:
             self._gone = True
             return None
-        return None if server.status == ServerStatus.INSTALLING else server
+        self._server = server
+        return None if server.status == ServerStatus.INSTALLING or server.waits_for_node else server
 
     async def _heard_end(self, events: Any, news: Any) -> tuple[str, Any] | None:
         """The event follows the row within a moment, and knows the reason."""
@@ -234,6 +235,8 @@ class _Follower:
     def _words(self) -> str:
         live = self._services.live.of(self._server.uuid)
         node = plain(self._server.node.name, 60)
+        if self._server.waits_for_node:
+            return f"⏳ {self._name} waits for its node {node}, which could not take it yet; it is made as soon as the node is back."
         if not live.node_up:
             return f"🔌 {self._name}: the node {node} does not answer; the installation goes on or begins when it is back."
         if self._lines:

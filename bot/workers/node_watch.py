@@ -1,4 +1,5 @@
-"""The heartbeat of nodes: one question to each every ten seconds, NodeLost and NodeBack as facts for everybody.
+"""The heartbeat of nodes: one question to each every ten seconds, NodeLost and NodeBack as facts for everybody; those that answer are
+told of servers they never took.
 
 A node that was just heard by a stream counts as alive; one that just hung up is asked at once. Must never call a node lost for one
 lost answer: it takes two, unless nothing listens there at all.
@@ -67,6 +68,15 @@ class NodeWatch:
                 await self._alive(address)
             else:
                 await self._alive(address)
+                await self._remind(address)
+
+    async def _remind(self, address: NodeAddress) -> None:
+        """Tell it of the servers that were made while it could not take them; what fails now is tried at the next beat."""
+        try:
+            for uuid in await self._services.servers.waiting(address.id):
+                await self._services.servers.remind(uuid)
+        except AerieError as error:
+            log.info("node %s does not take a server that waits for it: %s", address.name, error)
 
     async def _failed(self, address: NodeAddress, error: NodeUnreachable) -> None:
         missed = self._missed[address.id] = self._missed.get(address.id, 0) + 1

@@ -49,6 +49,10 @@ class Server(Numbered, Named, Dated, Base):
     database_limit: Mapped[int] = mapped_column(default=0)
     allocation_limit: Mapped[int] = mapped_column(default=0)
     backup_limit: Mapped[int] = mapped_column(default=0)
+    waits_for_node: Mapped[bool] = mapped_column(default=False)
+    """Whether its node has not yet taken the order to make it; sent again until it has."""
+    start_when_made: Mapped[bool] = mapped_column(default=False)
+    """What that order says of starting."""
 
     owner: Mapped[User | None] = relationship(lazy="raise")
     node: Mapped[Node] = relationship(lazy="raise")

@@ -69,7 +69,13 @@ class Power:
 
 def obstacle(server: Server, signal: PowerSignal) -> AerieError | None:
     """Why a signal is not even handed over. Stop and kill always are."""
-    if signal not in _RAISING or server.status is None:
+    if signal not in _RAISING:
+        return None
+    if server.waits_for_node and server.status != ServerStatus.SUSPENDED:
+        return ServerBusy(
+            f"{server.name} is not on its node yet, which was away when it was made.", hint="It is made there as soon as the node is back."
+        )
+    if server.status is None:
         return None
     match ServerStatus(server.status):
         case ServerStatus.SUSPENDED:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -34,6 +35,9 @@ from core.services.variables import demand
 from core.vocabulary import ActorKind, Outcome, ServerStatus
 
 log = logging.getLogger(__name__)
+
+TOLD_WITHIN = 15.0
+"""Seconds after its making in which whoever makes a server is still telling its node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,8 @@ class Servers:
         """Make a server on a node and tell the node, which installs it. `uuid` is for those that move in with one.
 
         Without `port` it gets the first free one of the node. Managers make servers in their own guild, on ports the node was given and
-        with an image of the egg; Aerie itself anywhere. A node that cannot take it now is reminded by `remind`; the activity log says so.
+        with an image of the egg; Aerie itself anywhere. A node that cannot take it now is told by `remind` once it can; the activity log
+        says so, and until then the server `waits_for_node`.
         Raises Invalid, NotFound, Conflict and MissingPermission.
         """
         ours = actor.kind is ActorKind.SYSTEM or actor.root_admin
@@ -140,6 +145,8 @@ class Servers:
             backup_limit=extras.backups,
             installed_at=None if script else self._clock.now(),
             created_at=self._clock.now(),
+            waits_for_node=True,
+            start_when_made=start,
         )
         try:
             async with self._database.begin() as session:
@@ -150,7 +157,7 @@ class Servers:
         server = await self.get(uuid)
         self._live.place(uuid, node_id)
         await self._activity.write(actor, "server:create", server)
-        await self._tell_node(actor, server, start)
+        await self._tell_node(actor, server)
         return server
 
     async def _may_make(self, actor: Actor, guild_id: int | None, ip: str | None) -> None:
@@ -179,12 +186,19 @@ class Servers:
         allocation.alias = alias or allocation.alias
         session.add_all(ServerVariable(server_id=row.id, egg_variable_id=key, value=value) for key, value in chosen.items())
 
-    async def _tell_node(self, actor: Actor, server: Server, start: bool) -> None:
+    async def _tell_node(self, actor: Actor, server: Server) -> None:
         try:
-            await self._nodes.client(server.node).create(CreateServer(uuid=server.uuid, start_on_completion=start))
+            await self._order(server)
         except AerieError as error:
-            log.warning("server %s: its node will learn of it at its next start: %s", server.short, error.message)
+            log.warning("server %s waits for its node: %s", server.short, error.message)
             await self._activity.write(actor, "server:create.node", server, Outcome.FAILED, reason=str(error))
+
+    async def _order(self, server: Server) -> None:
+        """Have the node make it. Raises the node's errors; a node that takes it twice makes it once."""
+        await self._nodes.client(server.node).create(CreateServer(uuid=server.uuid, start_on_completion=server.start_when_made))
+        async with self._database.begin() as session:
+            await session.execute(update(Server).where(Server.id == server.id).values(waits_for_node=False))
+        server.waits_for_node = False
 
     async def get(self, uuid: str) -> Server:
         """The whole server, asking nobody: for Aerie's own workers. Raises NotFound."""
@@ -233,7 +247,7 @@ class Servers:
         failed = ServerStatus.REINSTALL_FAILED if reinstall else ServerStatus.INSTALL_FAILED
         status = None if successful else failed.value
         async with self._database.begin() as session:
-            await session.execute(update(Server).where(Server.id == server.id).values(installed_at=self._clock.now()))
+            await session.execute(update(Server).where(Server.id == server.id).values(installed_at=self._clock.now(), waits_for_node=False))
             free = update(Server).where(Server.id == server.id, func.coalesce(Server.status, "") != ServerStatus.SUSPENDED.value)
             await session.execute(free.values(status=status))
         event = "server:reinstall" if reinstall else "server:install"
@@ -271,16 +285,27 @@ class Servers:
             raise
         return await self.get(server.uuid)
 
+    async def waiting(self, node_id: int) -> list[str]:
+        """Uuids of servers which their node has not taken, but for those it is just being told of."""
+        before = self._clock.now() - timedelta(seconds=TOLD_WITHIN)
+        wanted = select(Server.uuid).where(Server.node_id == node_id, Server.waits_for_node, Server.created_at < before)
+        async with self._database.session() as session:
+            return list(await session.scalars(wanted.order_by(Server.id)))
+
     async def remind(self, uuid: str) -> None:
-        """Tell a node once more of a server it should be installing, if it does not know it. Raises the node's errors."""
+        """Tell a node once more of a server that it has not taken, or should be installing and does not know. Raises its errors."""
         server = await self.get(uuid)
-        if server.status != ServerStatus.INSTALLING:
-            return
-        client = self._nodes.client(server.node)
-        try:
-            await client.server(uuid)
-        except NotFound:
-            await client.create(CreateServer(uuid=uuid))
+        if not server.waits_for_node:
+            if server.status != ServerStatus.INSTALLING:
+                return
+            try:
+                await self._nodes.client(server.node).server(uuid)
+            except NotFound:
+                pass
+            else:
+                return
+        await self._order(server)
+        log.info("server %s: its node has taken it now", server.short)
 
     async def rename(self, actor: Actor, ref: str | int, name: str, *, description: str | None = None) -> Server:
         """Give a server another name; its node learns it at the latest when it next asks. A `description` of None stays as it is.
@@ -305,10 +330,14 @@ class Servers:
         return await self.get(server.uuid)
 
     async def reset(self, node: Node) -> int:
-        """A node has booted: nothing on it is being installed or restored any more. Returns how many servers that changed."""
+        """A node has booted: nothing on it is being installed or restored any more. Returns how many servers that changed.
+
+        Servers it never took stay as they are: it is still to be told to install them.
+        """
         busy = (ServerStatus.INSTALLING.value, ServerStatus.RESTORING_BACKUP.value)
         async with self._database.begin() as session:
-            rows = list(await session.scalars(select(Server).where(Server.node_id == node.id, Server.status.in_(busy))))
+            taken = select(Server).where(Server.node_id == node.id, Server.waits_for_node.is_(False))
+            rows = list(await session.scalars(taken.where(Server.status.in_(busy))))
             restoring = [row for row in rows if row.status == ServerStatus.RESTORING_BACKUP]
             installing = [row for row in rows if row.status == ServerStatus.INSTALLING]
             for row in rows:

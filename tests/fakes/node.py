@@ -46,6 +46,8 @@ class FakeNode:
         self.ours = ours
         self.port = 0
         self.servers: dict[str, FakeServer] = {}
+        self.created: list[dict[str, Any]] = []
+        """Bodies of each order to make a server."""
         self.farewells: list[tuple[str, list[str]]] = []
         """Users and servers of each `deauthorize-user`; stock Wings before 1.12 has none and is told in `denied`."""
         self.denied: list[tuple[str, list[str]]] = []
@@ -173,7 +175,8 @@ class FakeNode:
         return web.Response(status=204)
 
     async def _create(self, request: web.Request) -> web.Response:
-        self.servers.setdefault((await request.json())["uuid"], FakeServer())
+        self.created.append(await request.json())
+        self.servers.setdefault(self.created[-1]["uuid"], FakeServer())
         return web.Response(status=202)
 
     async def _sync(self, request: web.Request) -> web.Response:

@@ -1,5 +1,6 @@
 """The same stories with the real agent: its process runtime runs a real game, and only Docker is missing."""
 
+import asyncio
 import json
 import socket
 import sys
@@ -18,6 +19,7 @@ from sandbox.person import Person
 from tests.journeys.stage import EGG, SYSTEM, Stage, until
 from tests.journeys.test_power import says
 
+PATIENT = 25.0
 GAME = Path(__file__).resolve().parents[2] / "demo" / "game_server.py"
 
 
@@ -43,8 +45,13 @@ async def agent(stage: Stage, bot: Bot, tmp_path: Path) -> AsyncIterator[Agent]:
     """A node that the bot knows."""
     port = free_port()
     await bot.services.nodes.create("n1", f"http://127.0.0.1:{port}", stage.token)
-    root = tmp_path / "agent"
-    config = AgentConfig.model_validate(
+    async with agent_running(config(stage, bot, port, tmp_path)) as app:
+        yield app
+
+
+def config(stage: Stage, bot: Bot, port: int, folder: Path) -> AgentConfig:
+    root = folder / "agent"
+    return AgentConfig.model_validate(
         {
             "api": {"host": "127.0.0.1", "port": port},
             "remote": {"url": f"http://127.0.0.1:{bot.port}", "token_id": stage.token.id, "token": stage.token.secret},
@@ -53,22 +60,43 @@ async def agent(stage: Stage, bot: Bot, tmp_path: Path) -> AsyncIterator[Agent]:
             "sftp": {"enabled": False},
         }
     )
-    async with agent_running(config) as app:
-        yield app
+
+
+async def made_on(stage: Stage, bot: Bot, node_id: int) -> Server:
+    made = await bot.services.eggs.import_ptdl(egg())
+    guild = next(iter(stage.box.state.guilds.values()))
+    return await bot.services.servers.create(
+        SYSTEM, name="guess", egg_id=made.id, node_id=node_id, ip="127.0.0.1", port=free_port(), guild_id=int(guild.id)
+    )
 
 
 @pytest.fixture
 async def game(stage: Stage, bot: Bot, agent: Agent) -> Server:
     """A server of the guessing game."""
-    made = await bot.services.eggs.import_ptdl(egg())
-    node = await bot.services.nodes.by_name("n1")
-    guild = next(iter(stage.box.state.guilds.values()))
-    server = await bot.services.servers.create(
-        SYSTEM, name="guess", egg_id=made.id, node_id=node.id, ip="127.0.0.1", port=free_port(), guild_id=int(guild.id)
-    )
+    server = await made_on(stage, bot, (await bot.services.nodes.by_name("n1")).id)
     bot.streams.look()
     await until(lambda: bot.services.live.of(server.uuid).state is not None, "the state of the game")
     return server
+
+
+async def test_a_server_made_while_its_node_was_away_is_there_once_the_node_is(
+    stage: Stage, bot: Bot, ada: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.services.servers.TOLD_WITHIN", -5.0)
+    port = free_port()
+    node, _ = await bot.services.nodes.create("n1", f"http://127.0.0.1:{port}", stage.token)
+    made = await made_on(stage, bot, node.id)
+    assert made.waits_for_node
+    refused = await ada.answer(await ada.run("server start", "general", server="guess"), timeout=PATIENT)
+    assert "is not on its node yet" in ada.text_of(refused)
+    async with agent_running(config(stage, bot, port, tmp_path)):
+        async with asyncio.timeout(60):
+            while (await bot.services.servers.get(made.uuid)).waits_for_node:
+                await asyncio.sleep(0.1)
+        bot.streams.look()
+        await until(lambda: bot.services.live.of(made.uuid).state is not None, "the state of the game", PATIENT)
+        await ada.answer(await ada.run("server start", "general", server="guess"), says(ada, "is running"), timeout=PATIENT)
+        assert (tmp_path / "agent" / "volumes" / made.uuid).is_dir()
 
 
 async def test_one_real_game_is_driven_from_discord(bot: Bot, game: Server, ada: Person, cleo: Person) -> None:

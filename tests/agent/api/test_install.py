@@ -112,6 +112,50 @@ async def test_a_script_that_succeeds_is_reported_and_its_server_started_if_that
     assert os.stat(stage.folder / "logs" / "install" / f"{stage.uuid}.log").st_mode & 0o077 == 0
 
 
+async def test_what_it_learned_at_boot_but_never_installed_is_installed_when_asked_for(panel: Panel, tmp_path: Path) -> None:
+    uuid = str(uuid4())
+    panel.servers[uuid] = scripted(uuid)
+    async with staged(panel, tmp_path) as stage:
+        stage.uuid = uuid
+        assert stage.agent.manager.get(uuid).state is ServerState.OFFLINE
+        assert await stage.create("echo once >> found") == 202
+        assert (await stage.report()).successful
+        await until(lambda: not stage.installing)
+        assert await stage.create("echo twice >> found") == 202
+        assert not stage.installing
+    assert (tmp_path / "volumes" / uuid / "found").read_text() == "once\n"
+    assert len(panel.installs) == 1
+
+
+async def test_nothing_is_installed_before_the_control_plane_heard_of_the_boot(
+    panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.manager.RETRY_SECONDS", 0.05)
+    uuid = str(uuid4())
+    panel.servers[uuid] = scripted(uuid)
+    panel.mood["/servers/reset"] = 403
+    async with staged(panel, tmp_path):
+        pass
+    panel.mood["/servers"] = 403
+    async with staged(panel, tmp_path) as stage:
+        stage.uuid = uuid
+        del panel.mood["/servers"]
+        assert await stage.create("echo fine > found") == 409
+        assert await stage.post("/reinstall") == 409
+        assert panel.resets == 0
+        del panel.mood["/servers/reset"]
+        await until(lambda: panel.resets == 1)
+
+        async def taken() -> bool:
+            return await stage.create("echo fine > found") == 202
+
+        async with asyncio.timeout(20):
+            while not await taken():
+                await asyncio.sleep(0.05)
+        assert (await stage.report()).successful
+        assert panel.resets == 1
+
+
 async def test_windows_line_ends_in_a_script_do_no_harm(stage: Stage) -> None:
     await stage.create("set -e\r\necho fine > found\r\n")
     assert (await stage.report()).successful
