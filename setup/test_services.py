@@ -9,29 +9,24 @@ import argparse
 import contextlib
 import os
 import secrets
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from setup import debian, engine, processes
-from setup.progress import Step, say
-from setup.sockets import free_port, short_folder
+from setup import databases, debian, engine
+from setup.databases import Missing, Place
+from setup.progress import say
+from setup.sockets import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".aerie" / "test"
 LOG = ROOT / ".aerie" / "setup.log"
-START_SECONDS = 60.0
-STOP_SECONDS = 20.0
 
-MARIADB, REDIS, CHROMIUM = ("mariadbd", "mysqld"), ("redis-server", "valkey-server"), ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PACKAGES: dict[str, tuple[list[tuple[str, ...]], list[str]]] = {  # programs that must be there, and the packages that bring them
-    "mariadb": ([MARIADB, ("mariadb-install-db",), ("my_print_defaults",)], ["mariadb-server-core", "mariadb-client-core"]),
-    "redis": ([REDIS], ["redis-server"]),
+    **{name: (programs, databases.PACKAGES[name]) for name, programs in databases.PROGRAMS.items()},
     "chromium": ([CHROMIUM], ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"]),
     "sftp": ([("sftp",), ("sshd",), ("rclone",), ("lftp",)], ["openssh-client", "openssh-server", "rclone", "lftp"]),
 }
@@ -42,10 +37,6 @@ VARIABLES = {
     "chromium": "AERIE_TEST_CHROMIUM",
     "sftp": "AERIE_TEST_SFTP",
 }
-
-
-class Missing(Exception):
-    """A service cannot be had; the message says which, and what to do."""
 
 
 def main() -> int:
@@ -142,65 +133,23 @@ def _program(names: Sequence[str], what: str) -> str:
     return path
 
 
+def _place(name: str) -> Place:
+    return Place(FOLDER / name, FOLDER / f"{name}.log", FOLDER / f"{name}.json")
+
+
 def _mariadb(stack: contextlib.ExitStack) -> str:
     """A MariaDB on a port and in a folder of its own; safe from power cuts it is not, and need not be."""
-    server = _program(MARIADB, "MariaDB")
-    folder, port, password = FOLDER / "mariadb", free_port(), secrets.token_hex(12)
-    processes.end(FOLDER / "mariadb.json", STOP_SECONDS)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    sockets = short_folder(folder, room=16)
-    sockets.mkdir(parents=True, exist_ok=True)
-    user = ["--user=root"] if os.geteuid() == 0 else []
-    with Step("Starting MariaDB for the tests") as step, (FOLDER / "mariadb.log").open("wb") as log:
-        installer = debian.which("mariadb-install-db", "mysql_install_db")
-        if installer is None:
-            raise Missing("mariadb-install-db is missing; install the whole server package of your system (Debian: mariadb-server-core).")
-        options = ["--no-defaults", f"--datadir={folder / 'data'}", "--auth-root-authentication-method=normal", "--skip-test-db", *user]
-        if subprocess.run([installer, *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode != 0:
-            raise Missing(f"MariaDB could not make its data folder:\n{debian.last_lines(FOLDER / 'mariadb.log', 8)}")
-        first = folder / "first.sql"
-        first.write_text(
-            f"CREATE USER 'aerie'@'%' IDENTIFIED BY '{password}';\nGRANT ALL ON *.* TO 'aerie'@'%' WITH GRANT OPTION;\n"
-            "CREATE DATABASE aerie_test CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;\n"
-        )
-        command = [
-            server, "--no-defaults", f"--datadir={folder / 'data'}", f"--socket={sockets / 'db.sock'}",
-            f"--pid-file={folder / 'db.pid'}",
-            f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve", "--character-set-server=utf8mb4", f"--init-file={first}",
-            "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--performance-schema=OFF", *user,
-        ]  # fmt: skip
-        _start(command, "mariadb", log.fileno(), port, step)
-    stack.callback(processes.end, FOLDER / "mariadb.json", STOP_SECONDS)
-    if sockets != folder:
-        stack.callback(shutil.rmtree, sockets, ignore_errors=True)
-    return f"mysql+aiomysql://aerie:{password}@127.0.0.1:{port}/aerie_test?charset=utf8mb4"
+    place, port, password = _place("mariadb"), free_port(), secrets.token_hex(12)
+    databases.start_mariadb(place, port, password, "aerie_test", keep=False, title="Starting MariaDB for the tests")
+    stack.callback(place.end)
+    return databases.mariadb_url(port, password, "aerie_test")
 
 
 def _redis(stack: contextlib.ExitStack) -> str:
-    server, folder, port = _program(REDIS, "Redis"), FOLDER / "redis", free_port()
-    processes.end(FOLDER / "redis.json", STOP_SECONDS)
-    folder.mkdir(parents=True, exist_ok=True)
-    with Step("Starting Redis for the tests") as step, (FOLDER / "redis.log").open("wb") as log:
-        command = [server, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "no"]
-        _start(command, "redis", log.fileno(), port, step)
-    stack.callback(processes.end, FOLDER / "redis.json", STOP_SECONDS)
-    return f"redis://127.0.0.1:{port}/0"
-
-
-def _start(command: Sequence[str], name: str, log: int, port: int, step: Step) -> None:
-    """Start a server and wait until its port answers. Raises Missing with its last lines."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-    record = FOLDER / f"{name}.json"
-    processes.remember(record, process.pid)
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
-            return
-        step.at(None)
-        time.sleep(0.05)
-    processes.end(record, STOP_SECONDS)
-    raise Missing(f"{name} does not start; its last lines:\n{debian.last_lines(FOLDER / f'{name}.log', 8)}")
+    place, port = _place("redis"), free_port()
+    databases.start_redis(place, port, title="Starting Redis for the tests")
+    stack.callback(place.end)
+    return databases.redis_url(port)
 
 
 def _interrupt(number: int, frame: object) -> None:
