@@ -12,7 +12,7 @@ PARALLEL ?= -n 4 --dist loadfile --reruns 2 --reruns-delay 1
 help:  ## what can be done here
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
-demo: venv  ## a local Discord, a bot, an agent and two real game servers; one address to open
+demo: venv  ## a local Discord, MariaDB, Redis, a bot, two nodes and three real game servers; one address to open
 	@exec $(PYTHON) -m aerie demo $(ARGS)
 
 tour: venv  ## the demo, driven by scripted people; exits 0 when every step was seen to happen

@@ -51,6 +51,8 @@ class Child:
         self.process: asyncio.subprocess.Process | None = None
         self.deaths = 0
         self.stopping = asyncio.Event()
+        self.may_start = asyncio.Event()
+        self.may_start.set()
 
     @property
     def pid(self) -> int | None:
@@ -88,9 +90,18 @@ class Child:
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
 
+    def hold(self) -> None:
+        """Do not start it again when it ends, until `release`."""
+        self.may_start.clear()
+
+    def release(self) -> None:
+        """Start it again whenever it ends, and now if it has."""
+        self.may_start.set()
+
     async def stop(self) -> None:
         """Ask it to end, and kill it when it does not within STOP_SECONDS."""
         self.stopping.set()
+        self.may_start.set()
         if self.process is not None and self.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGTERM)
@@ -129,6 +140,7 @@ class Child:
             with self.log.open("a") as log:
                 log.write(f"-- {self.program.name} ended with {code}; starting it again in {pause:.1f} s --\n")
             await self.clock.sleep(pause)
+            await self.may_start.wait()
             pause = 0.2 if self.clock.monotonic() - started > STABLE_SECONDS else min(LONGEST_PAUSE, pause * 2)
             if self.stopping.is_set():
                 return

@@ -32,6 +32,17 @@ def host_pid(api: EngineApi, name: str) -> int:
     return int(api.json("GET", f"/containers/{name}/json")["State"]["Pid"])
 
 
+def strike(api: EngineApi, name: str) -> None:
+    """End a container's process by SIGKILL, behind its agent's back. Raises EngineError."""
+    api.json("POST", f"/containers/{name}/kill{query(signal='SIGKILL')}")
+
+
+def starts(api: EngineApi, name: str, since: float, until: float) -> int:
+    """How often the container was started between two moments (seconds since 1970). Raises EngineError."""
+    wanted = query(since=f"{since:.3f}", until=f"{until:.3f}", filters={"container": [name], "event": ["start"]})
+    return sum(1 for _ in api.events("GET", f"/events{wanted}"))
+
+
 def remove_network(api: EngineApi, name: str) -> None:
     """Take the demo's network away, unless something still uses it."""
     try:

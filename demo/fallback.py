@@ -12,6 +12,27 @@ from demo.children import tree
 from setup.debian import which
 
 LUANTI_GAME = "minetest"
+STAND_IN = "a small guessing game"
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How a game is spoken to at its console: the template that warns players (empty: it reads no commands), lines and their answers."""
+
+    warning: str
+    typed: tuple[tuple[str, str], ...] = ()
+
+
+FREECIV = Manners("wall {message}", (("set aifill 3", "'aifill' has been set to 3"), ("set aifill 2", "'aifill' has been set to 2")))
+GUESSING = Manners("say {message}", (("limit 50", "Numbers now go up to 50"), ("limit 60", "Numbers now go up to 60")))
+MUTE = Manners("")
+
+
+def manners(game: str, *, docker: bool) -> Manners:
+    """Of what really runs as `luanti` or `freeciv` here."""
+    if not docker and startup(game).shown == STAND_IN:
+        return GUESSING
+    return FREECIV if game == "freeciv" else MUTE
 
 
 @dataclass(frozen=True)
@@ -34,7 +55,7 @@ def startup(game: str) -> Startup:
         return Startup(command, "listening on", "^C", program)
     script = tree() / "demo" / "game_server.py"
     command = f"{shlex.quote(sys.executable)} {shlex.quote(str(script))} --name {game} --port {{{{SERVER_PORT}}}}"
-    return Startup(command, "listening on", "quit", "a small guessing game")
+    return Startup(command, "listening on", "quit", STAND_IN)
 
 
 def _has_game(program: str) -> bool:

@@ -9,15 +9,15 @@ import os
 import secrets
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from core.seal import new_key
+from core.tokens import new_node_token
+from demo import cast
 from setup.sockets import free_port
-
-GAMES = ("luanti", "freeciv")
-PREFERRED_PORTS = {"sandbox": 8700, "bot": 8701, "agent": 8702, "sftp": 8703, "luanti": 30000, "freeciv": 5556}
 
 
 class AlreadyRunning(Exception):
@@ -26,11 +26,11 @@ class AlreadyRunning(Exception):
 
 @dataclass(frozen=True)
 class Remembered:
-    """What outlives one run: `servers` maps a game to its server's UUID, `ports` a program or game to its port."""
+    """What outlives one run: `servers` maps a server's name to its UUID, `ports` a program or server to its port."""
 
     ports: dict[str, int]
     servers: dict[str, str]
-    node_uuid: str
+    mark: str
     secrets: dict[str, str]
 
 
@@ -42,11 +42,17 @@ class Folder:
 
     @property
     def database(self) -> Path:
-        return self.root / "aerie.sqlite"
+        """The SQLite file, for where no MariaDB can be had."""
+        return self.root / "aerie.sqlite3"
 
     @property
-    def agent_data(self) -> Path:
-        return self.root / "agent"
+    def webhook(self) -> Path:
+        """Where the address of the demo's alert source is kept, which Aerie shows once only."""
+        return self.root / "webhook"
+
+    def agent_data(self, node: str) -> Path:
+        """Everything that a node's agent keeps."""
+        return self.root / node
 
     @property
     def note(self) -> Path:
@@ -80,39 +86,22 @@ class Folder:
         """What an earlier run chose; None when there was none or its note is spoilt."""
         try:
             old = json.loads((self.root / "demo.json").read_text())
-            return Remembered(old["ports"], old["servers"], old["node_uuid"], old["secrets"])
+            return Remembered(dict(old["ports"]), dict(old["servers"]), str(old["mark"]), dict(old["secrets"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def remember(self) -> Remembered:
         """What an earlier run chose, or new choices; ports that somebody else took meanwhile are chosen anew."""
-        path = self.root / "demo.json"
-        old = self.recall()
-        taken: set[int] = set()
-        ports = {}
-        for name, preferred in PREFERRED_PORTS.items():
-            ports[name] = free_port(
-                old.ports.get(name, preferred) if old else preferred, host="0.0.0.0" if name in GAMES else "127.0.0.1", udp=name in GAMES
-            )
-            while ports[name] in taken:
-                ports[name] = free_port(udp=name in GAMES)
-            taken.add(ports[name])
+        old = self.recall() or Remembered({}, {}, uuid.uuid4().hex[:8], {})
         made = Remembered(
-            ports=ports,
-            servers=old.servers if old else {game: str(uuid.uuid4()) for game in GAMES},
-            node_uuid=old.node_uuid if old else str(uuid.uuid4()),
-            secrets=old.secrets
-            if old
-            else {
-                "bot_token": f"sandbox.{secrets.token_urlsafe(24)}",
-                "token_id": secrets.token_hex(8),
-                "token": secrets.token_urlsafe(48),
-                "seal": secrets.token_urlsafe(32),
-            },
+            ports=_free_ports(old.ports),
+            servers={name: str(uuid.uuid4()) for name in cast.SERVERS} | old.servers,
+            mark=old.mark,
+            secrets=_new_secrets() | old.secrets,
         )
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(self.root / "demo.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            json.dump({"ports": made.ports, "servers": made.servers, "node_uuid": made.node_uuid, "secrets": made.secrets}, file, indent=1)
+            json.dump(asdict(made), file, indent=1)
         return made
 
     def _who(self) -> str:
@@ -121,3 +110,27 @@ class Folder:
             return f"A demo already runs in this folder (process {note['pid']}): open {note['address']}, or stop that one first."
         except (OSError, ValueError, KeyError):
             return "A demo is already starting in this folder; wait for it, or stop it first."
+
+
+def _free_ports(before: Mapping[str, int]) -> dict[str, int]:
+    taken: set[int] = set()
+    ports = {}
+    for name, preferred in cast.ports().items():
+        udp = cast.played(name)
+        ports[name] = free_port(before.get(name, preferred), host="0.0.0.0" if udp else "127.0.0.1", udp=udp)
+        while ports[name] in taken:
+            ports[name] = free_port(udp=udp)
+        taken.add(ports[name])
+    return ports
+
+
+def _new_secrets() -> dict[str, str]:
+    made = {
+        "bot_token": f"sandbox.{secrets.token_urlsafe(24)}",
+        "seal": new_key(),
+        "mariadb": secrets.token_hex(16),
+    }
+    for node in cast.NODES:
+        token = new_node_token()
+        made |= {f"{node}_id": token.id, f"{node}_token": token.secret}
+    return made

@@ -1,4 +1,4 @@
-"""The demo's programs on their stage: started together, ready together, stopped in reverse order; one address for the person.
+"""The demo's programs on their stage: started together, ready together, stopped together; one address for the person.
 
 `async with playing(stage, programs) as play:` yields once every program answers. Must never leave a program running after the block.
 """
@@ -41,7 +41,7 @@ def sandbox_program(stage: Stage) -> Program:
 
 @asynccontextmanager
 async def playing(stage: Stage, programs: Sequence[Program]) -> AsyncIterator[Play]:
-    """Start the programs in this order, all at once, and stop them in reverse. Raises NotStarted with the log of the one at fault."""
+    """Start the programs all at once, and stop them all at once. Raises NotStarted with the log of the one at fault."""
     children = {program.name: Child(program, stage.folder.root) for program in programs}
     play = Play(stage, children)
     async with Supervisor("demo") as tasks:
@@ -50,8 +50,7 @@ async def playing(stage: Stage, programs: Sequence[Program]) -> AsyncIterator[Pl
             stage.folder.announce(play.address)
             yield play
         finally:
-            for child in reversed(children.values()):
-                await child.stop()
+            await asyncio.gather(*(child.stop() for child in children.values()))
 
 
 async def _start_all(children: Iterable[Child], tasks: Supervisor) -> None:

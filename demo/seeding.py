@@ -1,7 +1,7 @@
-"""What the demo's database holds: one node, two eggs, two servers, who may do what, and which channel shows which console.
+"""What the demo's database holds: two nodes, two eggs, three servers, who may do what, and which channel shows what.
 
-Goes through the same services as everything else. Running it again changes nothing that people have changed; a server whose image or
-port is another by now is made anew under its old uuid, so its files stay.
+Goes through the same services as everything else. Running it again changes nothing that people have changed; a server whose image, node
+or port is another by now is made anew under its old uuid, so its files stay.
 """
 
 import json
@@ -12,75 +12,117 @@ from core.actor import Actor
 from core.errors import NotFound
 from core.models.server import Server
 from core.services.build import Services, opened
+from core.services.request_rules import RulesChange
 from core.services.servers import Limits
 from core.tokens import NodeToken
 from core.vocabulary import ActorKind
-from demo import images
-from demo.fallback import startup
-from demo.folder import GAMES
+from demo import cast, images
+from demo.fallback import manners, startup
 from demo.play import HOST
-from demo.programs import database_url
 from demo.stage import Stage
 from sandbox.person import Person
 
 EGGS = Path(__file__).resolve().parent / "eggs"
-NODE = "this-machine"
 LIMITS = Limits(memory=512, disk=1024)
 PRESETS = {"Moderators": "moderator", "Members": "viewer"}
+SOURCE = "monitoring"
+QUORUM, COUNTDOWN = 3, (10, 5)
 
 
 async def seed(stage: Stage, address: str) -> None:
     """Bring the demo's database in order; `address` is where its local Discord answers."""
-    async with Person.connect(address, "Ada") as ada, opened(database_url(stage)) as services:
+    stores, origin = stage.stores, f"http://{HOST}:{stage.remembered.ports['bot']}"
+    async with (
+        Person.connect(address, "Ada") as ada,
+        opened(stores.database_url, backplane_url=stores.backplane_url, key=stage.remembered.secrets["seal"], origin=origin) as services,
+    ):
         guild = int(ada.guild["id"])
         owner = _owner(ada, guild)
         first = await services.guilds.get(guild) is None
         await services.guilds.bind(guild, int(ada.guild["owner_id"]), ada.guild["name"])
-        node = await _node(services, stage)
-        for game in GAMES:
-            await _server(services, stage, game, node, guild)
+        nodes = {node: await _node(services, stage, node, owner) for node in cast.NODES}
+        for name in cast.SERVERS:
+            await _server(services, stage, name, nodes, guild)
         if first:
-            for role, preset in PRESETS.items():
-                found = next(entry for entry in ada.guild["roles"] if entry["name"] == role)
-                await services.guilds.grant(owner, preset=preset, role_id=int(found["id"]))
-        shown = {(bridge.server.name, bridge.channel_id) for bridge in await services.guilds.consoles()}
-        for game in GAMES:
-            channel = int(ada.channel_id(f"{game}-console"))
-            if first or not any(name == game for name, _ in shown):
-                await services.guilds.attach_console(owner, game, channel)
+            await _settle(services, stage, ada, owner)
+        await _consoles(services, ada, owner, first)
+        await _source(services, stage, ada, owner)
 
 
 def _owner(ada: Person, guild: int) -> Actor:
     return Actor(ActorKind.DISCORD, "Ada", discord_id=int(ada.me["id"]), guild_id=guild, guild_owner=True, origin="demo")
 
 
-async def _node(services: Services, stage: Stage) -> int:
-    url = f"http://{HOST}:{stage.remembered.ports['agent']}"
+async def _settle(services: Services, stage: Stage, ada: Person, owner: Actor) -> None:
+    """What the owner of a new community would set first: who may do what, and where requests and alerts are shown."""
+    for role, preset in PRESETS.items():
+        found = next(entry for entry in ada.guild["roles"] if entry["name"] == role)
+        await services.guilds.grant(owner, preset=preset, role_id=int(found["id"]))
+    await services.alert_sources.set_own_channel(owner, int(ada.channel_id("alerts")))
+    rules = services.request_rules
+    await rules.change(owner, RulesChange(quorum=QUORUM, countdown=COUNTDOWN, channel_id=int(ada.channel_id("requests"))))
+    for name, part in cast.SERVERS.items():
+        command = manners(part.egg, docker=stage.engine is not None).warning
+        await rules.change(owner, RulesChange(command=command), name, same_game=True)
+
+
+async def _consoles(services: Services, ada: Person, owner: Actor, first: bool) -> None:
+    shown = {bridge.server.name for bridge in await services.guilds.consoles()}
+    for name in cast.SERVERS:
+        if first or name not in shown:
+            await services.guilds.attach_console(owner, name, int(ada.channel_id(f"{name}-console")))
+
+
+async def _source(services: Services, stage: Stage, ada: Person, owner: Actor) -> None:
+    """An address that anything may report to. It is shown once, so the demo keeps it in a file of its own."""
+    sources, file = services.alert_sources, stage.folder.webhook
+    known = SOURCE in await sources.names(owner)
+    if known and file.exists():
+        return
+    made = await (sources.rotate(owner, SOURCE) if known else sources.create(owner, SOURCE, int(ada.channel_id("alerts"))))
+    file.touch(mode=0o600)
+    file.write_text(made.token)
+
+
+async def _node(services: Services, stage: Stage, name: str, owner: Actor) -> int:
+    ports, secrets = stage.remembered.ports, stage.remembered.secrets
+    url = f"http://{HOST}:{ports[f'agent-{name}']}"
     try:
-        node = await services.nodes.by_name(NODE)
+        node = await services.nodes.by_name(name)
     except NotFound:
-        secrets = stage.remembered.secrets
-        node, _ = await services.nodes.create(NODE, url, NodeToken(secrets["token_id"], secrets["token"]))
+        node, _ = await services.nodes.create(name, url, NodeToken(secrets[f"{name}_id"], secrets[f"{name}_token"]), location="home")
     if node.url != url:
-        await services.nodes.move(node.id, url)
-    await services.nodes.sftp_at(node.id, stage.remembered.ports["sftp"])
+        node = await services.nodes.move(node.id, url)
+    await services.nodes.sftp_at(node.id, ports[f"sftp-{name}"], HOST)
+    spare = ", ".join(str(ports[f"spare-{name}-{number}"]) for number in range(cast.SPARE))
+    await services.allocations.add(owner, name, spare, ip=HOST)
     return node.id
 
 
-async def _server(services: Services, stage: Stage, game: str, node: int, guild: int) -> None:
-    uuid, port, egg = stage.remembered.servers[game], stage.remembered.ports[game], egg_of(stage, game)
+async def _server(services: Services, stage: Stage, name: str, nodes: dict[str, int], guild: int) -> None:
+    part = cast.SERVERS[name]
+    uuid, port, egg = stage.remembered.servers[name], stage.remembered.ports[name], egg_of(stage, part.egg)
     image = next(iter(egg["docker_images"].values()))
     try:
         there = await services.servers.get(uuid)
     except NotFound:
         pass
     else:
-        if _same(there, image, port, egg["startup"]):
+        if there.node_id == nodes[part.node] and _same(there, image, port, egg["startup"]):
             return
         await services.servers.delete(Actor.system("demo"), uuid, force=True)
     kept = await services.eggs.import_ptdl(json.dumps(egg).encode())
     await services.servers.create(
-        Actor.system("demo"), name=game, egg_id=kept.id, node_id=node, ip=HOST, port=port, guild_id=guild, limits=LIMITS, uuid=uuid
+        Actor.system("demo"),
+        name=name,
+        egg_id=kept.id,
+        node_id=nodes[part.node],
+        ip=HOST,
+        port=port,
+        guild_id=guild,
+        limits=LIMITS,
+        variables=part.variables,
+        uuid=uuid,
     )
 
 
@@ -92,7 +134,10 @@ def egg_of(stage: Stage, game: str) -> dict[str, Any]:
     """The game's egg as it can run here: the prepared image, or what this machine has where there is no Docker."""
     egg: dict[str, Any] = json.loads((EGGS / f"{game}.json").read_text(encoding="utf-8"))
     if stage.engine is not None:
-        egg["docker_images"] = {name: images.tags()[game] for name in egg["docker_images"]}
+        tags = images.tags()
+        egg["docker_images"] = {name: tags.get(game, tags["freeciv"]) for name in egg["docker_images"]}
+        if egg["scripts"]["installation"]["script"]:
+            egg["scripts"]["installation"]["container"] = tags["freeciv"]
         return egg
     plain = startup(game)
     egg["startup"] = plain.command

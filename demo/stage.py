@@ -1,7 +1,6 @@
-"""The ground the demo plays on: its folder held, leftovers swept, an engine found or started, the games' images ready.
+"""The ground the demo plays on: its folder held, leftovers swept, an engine found or started, the games' images ready, the databases up.
 
-`async with staged(folder, …) as stage:` gives it up in reverse order: game containers, then a private engine, then the folder.
-`async with staged(folder, …) as stage:` gives it up in reverse order: game containers, a private engine, the folder.
+`async with staged(folder, …) as stage:` gives it up in reverse order: game containers, the databases, a private engine, the folder.
 Must never touch a container, process or engine that is not this demo's.
 """
 
@@ -12,14 +11,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo import containers, images
+from demo import cast, containers, images
 from demo.children import end_leftovers
 from demo.folder import Folder, Remembered
+from demo.stores import Stores, stored
 from setup import engine
 from setup.engine import Engine
 from setup.engine_api import EngineApi
 from setup.progress import say
 
+INSTALLER = "_installer"
+"""What an agent puts behind a server's uuid to name the container of its install script."""
 SEED = Path(__file__).resolve().parent / "seed.json"
 
 
@@ -31,6 +33,7 @@ class Stage:
     remembered: Remembered
     engine: Engine | None
     missing: str
+    stores: Stores
 
     @property
     def api(self) -> EngineApi:
@@ -41,16 +44,16 @@ class Stage:
     @property
     def network(self) -> str:
         """Name of the demo's own Docker network."""
-        return f"aerie_demo_{self.remembered.node_uuid[:8]}"
+        return f"aerie_demo_{self.remembered.mark}"
 
     @property
     def seed(self) -> Path:
         """The sandbox's seed with this demo's bot token in it."""
         return self.folder.root / "seed.json"
 
-    def host_pid(self, game: str) -> int:
-        """Process id of a game on the engine's machine, 0 when it is not running. Raises EngineError."""
-        return containers.host_pid(self.api, self.remembered.servers[game])
+    def host_pid(self, server: str) -> int:
+        """Process id of a server's game on the engine's machine, 0 when it is not running. Raises EngineError."""
+        return containers.host_pid(self.api, self.remembered.servers[server])
 
 
 @asynccontextmanager
@@ -68,8 +71,7 @@ async def staged(root: Path, engine_folder: Path, fresh: bool = False, docker: b
         found, missing = await asyncio.to_thread(_engine, engine_folder) if docker else (None, "Docker was not wanted")
         if found is not None:
             stack.push_async_callback(asyncio.to_thread, found.stop)
-            if before is not None:
-                await containers.stop_all(EngineApi(found.host), before.servers.values())
+            await containers.stop_all(EngineApi(found.host), played(folder, before))
             try:
                 await asyncio.to_thread(images.prepare, EngineApi(found.host), root / "logs" / "images.log")
             except images.ImageFailed as error:
@@ -80,7 +82,9 @@ async def staged(root: Path, engine_folder: Path, fresh: bool = False, docker: b
             ready = None
         if fresh:
             folder.clear()
-        stage = Stage(folder, folder.remember(), ready, missing)
+        remembered = folder.remember()
+        stores = await stack.enter_async_context(stored(folder, remembered))
+        stage = Stage(folder, remembered, ready, missing, stores)
         write_seed(stage)
         if ready is not None:
             stack.push_async_callback(_sweep, stage)
@@ -97,6 +101,14 @@ def _engine(folder: Path) -> tuple[Engine | None, str]:
     return found, ""
 
 
+def played(folder: Folder, remembered: Remembered | None) -> list[str]:
+    """Names of all containers that this demo's agents may have made: those of its own servers, and of servers that people made."""
+    uuids = set(remembered.servers.values()) if remembered is not None else set()
+    for node in cast.NODES:
+        uuids |= {path.name for path in (folder.agent_data(node) / "volumes").glob("*-*-*-*-*")}
+    return [name for uuid in sorted(uuids) for name in (uuid, f"{uuid}{INSTALLER}")]
+
+
 def write_seed(stage: Stage) -> None:
     """Put the sandbox's seed, with the bot's token, into the demo's folder."""
     seed = json.loads(SEED.read_text())
@@ -106,5 +118,5 @@ def write_seed(stage: Stage) -> None:
 
 
 async def _sweep(stage: Stage) -> None:
-    await containers.stop_all(stage.api, stage.remembered.servers.values())
+    await containers.stop_all(stage.api, await asyncio.to_thread(played, stage.folder, stage.remembered))
     await asyncio.to_thread(containers.remove_network, stage.api, stage.network)

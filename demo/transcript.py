@@ -6,6 +6,7 @@ Must never call a step done that raised: only `step` prints a tick, after its wo
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from aiohttp import ClientError
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -13,6 +14,7 @@ from rich.padding import Padding
 from core.clock import Clock
 from sandbox.person import NotSeen, Refused
 from setup.debian import last_lines
+from setup.engine_api import EngineError
 
 LOG_LINES = 15
 
@@ -29,7 +31,17 @@ class Transcript:
         self.clock = clock
         self.logs = logs
         self.done = 0
+        self.skipped = 0
         self.started = clock.monotonic()
+
+    def act(self, title: str) -> None:
+        """The heading of the steps that follow."""
+        self.console.rule(f"[bold]{escape(title)}", align="left", style="dim")
+
+    def skip(self, who: str, act: str, why: str) -> None:
+        """A step that cannot be shown here, and why; it is not counted as seen."""
+        self.skipped += 1
+        self.console.print(f" –  [dim]{escape(who)} {escape(act)} · skipped, {escape(why)}[/]", soft_wrap=True)
 
     async def step(self, who: str, act: str, work: Callable[[], Awaitable[str]]) -> None:
         """One step: says who does what, does it, and prints what `work` saw. Raises TourFailed when it did not."""
@@ -38,7 +50,7 @@ class Transcript:
         began = self.clock.monotonic()
         try:
             seen = await work()
-        except (NotSeen, Refused, TimeoutError, OSError) as error:
+        except (NotSeen, Refused, TimeoutError, OSError, EngineError, ClientError) as error:
             took = self.clock.monotonic() - began
             self.console.print(f"    [red]✗ not seen after {took:.1f} s[/]")
             self.console.print(Padding(escape(str(error) or type(error).__name__), (0, 0, 0, 6)))
@@ -50,7 +62,9 @@ class Transcript:
 
     def end(self) -> None:
         """The closing line."""
-        self.console.print(f"\n[bold green]All {self.done} steps were seen to happen[/], in {self.clock.monotonic() - self.started:.0f} s.")
+        skipped = f"; {self.skipped} were skipped, for the reasons given" if self.skipped else ""
+        took = f"{self.clock.monotonic() - self.started:.0f} s"
+        self.console.print(f"\n[bold green]All {self.done} steps were seen to happen[/], in {took}{skipped}.", soft_wrap=True)
 
     def _show_logs(self) -> None:
         for log in self.logs:

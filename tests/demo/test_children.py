@@ -38,6 +38,24 @@ async def test_a_killed_program_comes_back_with_another_process(tmp_path: Path) 
     assert child.pid is None
 
 
+async def test_a_program_that_is_held_stays_down_until_it_is_released(tmp_path: Path) -> None:
+    child = Child(_program(QUIET), tmp_path)
+    async with Supervisor("test") as tasks:
+        await child.start(tasks)
+        child.hold()
+        child.kill()
+        await _until(lambda: child.deaths == 1)
+        with pytest.raises(TimeoutError):
+            await _until(lambda: child.pid is not None, 0.5)
+        child.release()
+        await _until(lambda: child.pid is not None)
+        child.hold()
+        child.kill()
+        await _until(lambda: child.deaths == 2)
+        await child.stop()
+    assert child.pid is None
+
+
 async def test_a_program_that_dies_at_once_is_told_with_its_last_words(tmp_path: Path) -> None:
     child = Child(_program("import sys; sys.exit('the port is taken')", ready=False), tmp_path)
     async with Supervisor("test") as tasks:

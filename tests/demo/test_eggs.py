@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from demo import images
+from core.protocol.egg import read as read_egg
+from demo import cast, images
+from demo.folder import Folder
+from demo.seeding import egg_of
+from demo.stage import Stage
+from demo.stores import plain
 from sandbox.seed import Seed
+from setup.engine import Engine
 
 DEMO = Path(__file__).parents[2] / "demo"
 LINES = {
@@ -39,8 +45,25 @@ def test_an_eggs_image_is_local_and_made_by_the_demo(game: str) -> None:
     assert json.loads(egg["config"]["startup"])["done"]
 
 
-def test_the_seed_can_be_read_and_has_a_console_channel_for_each_game() -> None:
+def test_the_seed_can_be_read_and_has_the_channels_that_the_demo_fills() -> None:
     (guild,) = Seed.load(DEMO / "seed.json").guilds
     channels = {channel.name for channel in guild.channels}
-    assert {f"{game}-console" for game in LINES} | {"general", "status"} <= channels
-    assert [member.name for member in guild.members] == ["Ada", "Ben", "Cleo"]
+    assert {f"{server}-console" for server in cast.SERVERS} | {"general", "status", "requests", "alerts"} <= channels
+    assert [member.name for member in guild.members] == ["Ada", "Ben", "Cleo", "Dora", "Eli"]
+
+
+def test_the_egg_for_importing_names_images_that_are_there(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    engine = Engine("unix:///x.sock", "DOCKER_HOST", "20.10", None)
+    egg = egg_of(Stage(folder, folder.remember(), engine, "", plain(folder, "")), "numbers")
+    known = set(images.tags().values())
+    assert set(egg["docker_images"].values()) <= known
+    assert egg["scripts"]["installation"]["container"] in known
+    assert read_egg(json.dumps(egg).encode()).script
+
+
+def test_every_server_is_made_of_an_egg_with_variables_it_has() -> None:
+    for part in cast.SERVERS.values():
+        egg = json.loads((DEMO / "eggs" / f"{part.egg}.json").read_text())
+        assert set(part.variables) <= {variable["env_variable"] for variable in egg["variables"]}
+        assert part.node in cast.NODES

@@ -22,7 +22,7 @@ def test_a_second_demo_is_told_where_the_first_is(tmp_path: Path) -> None:
 def test_a_second_start_finds_the_same_servers_and_secrets(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     first, second = folder.remember(), folder.remember()
-    assert (first.servers, first.secrets, first.node_uuid) == (second.servers, second.secrets, second.node_uuid)
+    assert (first.servers, first.secrets, first.mark) == (second.servers, second.secrets, second.mark)
     assert len(set(second.ports.values())) == len(second.ports)
     assert (tmp_path / "demo.json").stat().st_mode & 0o077 == 0
 

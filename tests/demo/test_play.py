@@ -9,13 +9,14 @@ from demo.children import NotStarted, Program, answers
 from demo.folder import Folder
 from demo.play import HOST, playing, sandbox_program
 from demo.stage import Stage, write_seed
+from demo.stores import plain
 from sandbox.person import Person
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     folder = Folder(tmp_path)
-    made = Stage(folder, folder.remember(), None, "no engine is needed here")
+    made = Stage(folder, folder.remember(), None, "no engine is needed here", plain(folder, "not needed"))
     write_seed(made)
     return made
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from demo import cast
 from demo.stage import Stage, staged
 from setup.engine_api import EngineApi, EngineError, query
 from setup.processes import started_at
@@ -17,6 +18,12 @@ from setup.processes import started_at
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
 
 TREE = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def any_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests run beside these: no port is preferred."""
+    monkeypatch.setattr(cast, "ports", lambda named=cast.ports: dict.fromkeys(named(), 0))
 
 
 def _play(stage: Stage, game: str) -> int:
@@ -52,7 +59,9 @@ async def test_what_a_killed_demo_left_is_swept_and_its_servers_are_kept(docker_
     code = (
         "import asyncio, sys, pathlib, time\n"
         f"sys.path[:0] = [{str(TREE)!r}, {str(Path(__file__).parent)!r}]\n"
+        "from demo import cast\n"
         "from demo.stage import staged\n"
+        "named = cast.ports; cast.ports = lambda: dict.fromkeys(named(), 0)\n"
         "from test_demo_stage import _play\n"
         "async def main():\n"
         f"    async with staged(pathlib.Path({str(tmp_path)!r}), pathlib.Path({str(tmp_path / 'engine')!r})) as stage:\n"
