@@ -17,6 +17,10 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
+class Closing(RuntimeError):
+    """Work was handed to a supervisor that is ending its tasks: whoever asked for it is to end too."""
+
+
 @dataclass
 class WorkerHealth:
     """What /health shows of one worker."""
@@ -54,7 +58,7 @@ class Supervisor:
         return self._own(self._keep(name, work), name)
 
     def spawn(self, name: str, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run a piece of work once. A failure nobody awaits is logged."""
+        """Run a piece of work once. A failure nobody awaits is logged. Raises Closing, which ends the asking worker quietly."""
         task = self._own(work, name)
         task.add_done_callback(self._report)
         return task
@@ -62,7 +66,7 @@ class Supervisor:
     def _own(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         if self._closed:
             work.close()
-            raise RuntimeError(f"{self.name} is closing; {name} was not started")
+            raise Closing(f"{self.name} is closing; {name} was not started")
         task = asyncio.get_running_loop().create_task(work, name=f"{self.name}/{name}")
         self._tasks.append(task)
         task.add_done_callback(self._forget)
@@ -73,7 +77,7 @@ class Supervisor:
             self._tasks.remove(task)
 
     def _report(self, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Closing):
             log.error("%s failed", task.get_name(), exc_info=error)
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -83,6 +87,9 @@ class Supervisor:
             try:
                 await work()
                 health.running = False
+                return
+            except Closing:
+                health.running = False  # a moment before its own cancellation
                 return
             except asyncio.CancelledError:
                 health.running = False

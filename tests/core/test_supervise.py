@@ -142,3 +142,30 @@ async def test_nothing_starts_after_close() -> None:
     await tasks.close()
     with pytest.raises(RuntimeError, match="closing"):
         tasks.spawn("late", asyncio.sleep(0))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_worker_that_asks_for_more_while_all_ends_ends_quietly(kept: bool, caplog: pytest.LogCaptureFixture) -> None:
+    ending = asyncio.Event()
+
+    async def asks() -> None:
+        await ending.wait()
+        tasks.spawn("late", asyncio.sleep(0))
+
+    async def ends_first() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await asyncio.wait({asking})
+
+    tasks = Supervisor("test")
+    asking = tasks.run("asks", asks) if kept else tasks.spawn("asks", asks())
+    tasks.spawn("ends first", ends_first())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(tasks.close(), 20)
+    assert asking.done()
+    assert not asking.cancelled()
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+    if kept:
+        assert (tasks.health["asks"].running, tasks.health["asks"].failures) == (False, 0)
