@@ -33,6 +33,8 @@ REPEAT_GAP = 15.0  # s between two edits of an alert that merely goes on
 OLD = timedelta(minutes=55)
 OLD_GAP = 2.5  # s between edits of messages older than an hour, which have a limit of their own
 PRUNE_EVERY = 3600.0
+STALE = 10.0
+"""Seconds after which an answer to a new message is one that was posted earlier, under the same nonce, by a process that then died."""
 UNKNOWN_MESSAGE = 10008
 CLOSED = {
     10003: "its channel was deleted",
@@ -138,11 +140,13 @@ class AlertRelay:
             log.info("an alert could not be posted, trying again: %s", error)
             return False
         self._created[channel_id].append(self._clock.monotonic())
-        self._edited[message.id] = self._clock.monotonic()
-        await self._services.alerts.posted(rows, channel_id, message.id, digest=many)
+        stale = (self._clock.now() - message.created_at).total_seconds() > STALE
+        await self._services.alerts.posted(rows, channel_id, message.id, digest=many, shown=not stale)
         if first.source.broken:
             await self._services.alert_sources.mended(first.source_id)
-        self._remember(rows, False)
+        if not stale:
+            self._edited[message.id] = self._clock.monotonic()
+            self._remember(rows, False)
         return True
 
     # Messages that stand

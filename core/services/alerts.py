@@ -285,13 +285,14 @@ class Alerts:
             wanted = select(Alert).options(selectinload(Alert.source)).where(Alert.message_id == message_id).order_by(Alert.id)
             return list(await session.scalars(wanted))
 
-    async def posted(self, alerts: Sequence[Alert], channel_id: int, message_id: int, *, digest: bool = False) -> None:
-        """Remember the message of these alerts as they are shown in it. What changed meanwhile stays behind."""
+    async def posted(self, alerts: Sequence[Alert], channel_id: int, message_id: int, *, digest: bool = False, shown: bool = True) -> None:
+        """Remember the message of these alerts as they are shown in it. What changed meanwhile stays behind; unless `shown`, all does."""
         ids = [row.id for row in alerts]
         async with self._database.begin() as session:
             where = {"channel_id": channel_id, "message_id": message_id, "message_at": self._clock.now(), "digest": digest}
             await session.execute(update(Alert).where(Alert.id.in_(ids)).values(**where))
-            await self._mark(session, alerts)
+            if shown:
+                await self._mark(session, alerts)
 
     async def shown(self, alerts: Sequence[Alert]) -> None:
         """The message of these alerts shows them as they are in these rows."""

@@ -1,9 +1,11 @@
 """Alerts from a sender's request to a channel, through the real bot: opened, counted, looked after, resolved, across restarts."""
 
+import asyncio
 import json
 import re
 from typing import Any
 
+import pytest
 from aiohttp import ClientSession
 
 from bot.app import Bot
@@ -174,3 +176,23 @@ async def test_a_failed_installation_is_told_and_a_good_one_ends_it(stage: Stage
     failed = await ada.wait_for(says(ada, "The reinstallation of luanti failed"), 30, channel=CHANNEL)
     await bot.services.servers.report_install(made.uuid, home, successful=True, reinstall=True)
     await ada.wait_for(lambda m: m["id"] == failed["id"] and says(ada, "Resolved")(m), 30)
+
+
+async def test_a_bot_that_died_between_posting_an_alert_and_writing_that_down_posts_it_once(
+    stage: Stage, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.workers.alert_relay.STALE", -60.0)  # so that what the dead one posted counts as old at once
+    async with stage.bot() as bot:
+        monkeypatch.setattr(bot.services.alerts, "posted", never)
+        path = await a_source(ada)
+        await send(bot, path, alert("Disk fills up", value=97))
+        message = await ada.wait_for(says(ada, "Disk fills up", "97"), 30, channel=CHANNEL)
+        await send(bot, path, alert("Disk fills up", value=98))
+    async with stage.bot():
+        shown = await ada.wait_for(says(ada, "Disk fills up", "98"), 30, channel=CHANNEL)
+    assert shown["id"] == message["id"]
+    assert len(cards(ada)) == 1
+
+
+async def never(*_: object, **__: object) -> None:
+    await asyncio.Event().wait()

@@ -242,3 +242,26 @@ async def _delete_message(bot: Bot, message: Json) -> None:
 
 def _actor(person: Person, *, owner: bool = False) -> Actor:
     return Actor(ActorKind.DISCORD, "Somebody", discord_id=int(person.me["id"]), guild_id=int(person.guild["id"]), guild_owner=owner)
+
+
+async def test_a_bot_that_died_between_posting_a_request_and_writing_that_down_posts_it_once(
+    stage: Stage, node: FakeNode, clock: LeapingClock, ada: Person, ben: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage.bot(clock=clock) as bot:
+        await open_stage(stage, bot, node, clock, ada, ben)
+        monkeypatch.setattr(bot.services.request_desk, "posted", _never)
+        message = await ask(ben)
+        (request,) = await bot.services.request_desk.due()
+        assert request.message_id is None
+    async with stage.bot(clock=clock) as bot:
+        async with asyncio.timeout(WAIT):
+            while (await bot.services.votes.get(request.id)).message_id is None:
+                await asyncio.sleep(0.05)
+        assert (await bot.services.votes.get(request.id)).message_id == int(message["id"])
+        await ada.press(message, "Vote for a restart")
+        await shows(ada, message, "luanti is about to restart")
+    assert [one["id"] for one in ada.messages("general") if says(ada, "luanti", "Votes")(one)] == [message["id"]]
+
+
+async def _never(*_: object, **__: object) -> None:
+    await asyncio.Event().wait()
