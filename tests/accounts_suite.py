@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from core.models.user import Farewell, User
 from core.protocol.remote import ActivityEntry, SftpAuth, SftpGrant
 from core.services.members import Described
 from core.tokens import socket_jti
-from core.vocabulary import Outcome, ServerStatus
+from core.vocabulary import ActorKind, Outcome, ServerStatus
 from tests.control_plane import GUILD, MODERATOR_ROLE, OWNER, Stage, member, owner, staged
 
 
@@ -144,6 +145,57 @@ async def test_roles_last_seen_count_while_discord_is_down_but_not_for_ever(worl
     world.roles.down = False
     assert await services.access.permissions_of(mia, made) == frozenset()  # no longer a member at all
     assert await services.members.holders(GUILD, MODERATOR_ROLE) == []
+
+
+async def test_that_discord_cannot_be_asked_is_said_once_until_it_can(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    made = await world.a_server()
+    users = [await world.services.users.of(member(discord_id=number)) for number in (33, 34, 35)]
+
+    def warned() -> int:
+        return sum(record.levelname == "WARNING" and "Discord cannot be asked" in record.message for record in caplog.records)
+
+    for times in (1, 2):
+        world.roles.down = True
+        for user in users * 2:
+            assert await world.services.access.permissions_of(user, made) == frozenset()
+        assert warned() == times
+        world.roles.down = False
+        await world.services.access.permissions_of(users[0], made)
+        await world.clock.advance(3600)  # what was learned is fresh no longer
+
+
+async def test_who_holds_what_is_found_with_one_session_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else many who ask at once would hold all connections there are, each waiting for a second one."""
+    made = await world.a_server()
+    await world.services.guilds.grant(owner(), preset="operator", role_id=MODERATOR_ROLE)
+    world.roles.people[33] = Described("Mia", frozenset({MODERATOR_ROLE}), False)
+    await world.services.members.seen(member(MODERATOR_ROLE))
+    await world.clock.advance(3600)  # so that Discord is asked, and what it says written down
+    mia = await world.services.users.of(member())
+    database, depths = world.services.database, [0]
+
+    def counted(real: Any) -> Any:
+        @asynccontextmanager
+        async def one() -> AsyncIterator[Any]:
+            depths.append(depths[-1] + 1)
+            try:
+                async with real() as session:
+                    yield session
+            finally:
+                depths.append(depths[-1] - 1)
+
+        return one
+
+    monkeypatch.setattr(database, "session", counted(database.session))
+    monkeypatch.setattr(database, "begin", counted(database.begin))
+    actor = Actor(ActorKind.API_KEY, "Mia", discord_id=33, user_id=mia.id)
+    access = world.services.access
+    assert "control.start" in (await access.seen(actor, made.uuid))[1]
+    await world.clock.advance(3600)
+    assert [server.uuid for server, _ in await access.reachable(actor)] == [made.uuid]
+    assert [server.uuid for server in await access.visible(member(MODERATOR_ROLE))] == [made.uuid]
+    assert "control.start" in await access.permissions(member(MODERATOR_ROLE), made)
+    assert max(depths) == 1
 
 
 async def test_a_password_lets_its_owner_in_and_is_kept_as_a_hash(world: World) -> None:

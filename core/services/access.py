@@ -45,7 +45,7 @@ class Access:
         """The server as `server` finds it, with the keys the actor holds on it. From an API key who holds none is told NotFound."""
         async with self._database.session() as session:
             server = await self._find(session, actor, ref)
-            held = await self._held(session, actor, [server]) if server else {}
+        held = await self._held(actor, [server]) if server else {}
         if server is None or (actor.kind is ActorKind.API_KEY and not held[server.id]):
             raise await self._unknown(actor, ref)
         return server, held[server.id]
@@ -65,22 +65,21 @@ class Access:
         """Every server of the actor's guild on which they hold `permission`, by name."""
         async with self._database.session() as session:
             servers = list(await session.scalars(whole_servers().where(_within(actor)).order_by(Server.name)))
-            held = await self._held(session, actor, servers)
+        held = await self._held(actor, servers)
         return [server for server in servers if permissions.allows(held[server.id], permission)]
 
     async def reachable(self, actor: Actor) -> list[tuple[Server, frozenset[str]]]:
         """Every server on which the actor holds anything at all, with what they hold, by name."""
         async with self._database.session() as session:
             servers = list(await session.scalars(whole_servers().where(_within(actor)).order_by(Server.name, Server.id)))
-            held = await self._held(session, actor, servers)
+        held = await self._held(actor, servers)
         return [(server, held[server.id]) for server in servers if held[server.id]]
 
     async def permissions(self, actor: Actor, server: Server) -> frozenset[str]:
         """The keys the actor holds on the server; may hold `*`."""
         if actor.kind not in (ActorKind.SYSTEM, ActorKind.API_KEY) and (actor.guild_id is None or server.guild_id != actor.guild_id):
             return frozenset()
-        async with self._database.session() as session:
-            return (await self._held(session, actor, [server]))[server.id]
+        return (await self._held(actor, [server]))[server.id]
 
     async def permissions_of(self, user: User, server: Server) -> frozenset[str]:
         """The keys a user holds on a server, whatever guild it is in and though nobody is interacting; may hold `*`.
@@ -173,29 +172,32 @@ class Access:
             hint = "There is no server here that you may see."
         return NotFound(f"There is no server called “{asked}” here.", hint=hint)
 
-    async def _held(self, session: AsyncSession, actor: Actor, servers: list[Server]) -> dict[int, frozenset[str]]:
+    async def _held(self, actor: Actor, servers: list[Server]) -> dict[int, frozenset[str]]:
+        """What the actor holds on each. Call without an open session: it opens its own, one after the other, and may ask Discord."""
         if actor.kind is ActorKind.SYSTEM or actor.root_admin:
             return {server.id: frozenset({ALL, *ADMIN_SOCKET}) for server in servers}
         if actor.guild_owner or actor.guild_admin:
             return {server.id: frozenset({ALL}) for server in servers}
         if actor.kind is ActorKind.API_KEY:
-            return await self._held_anywhere(session, actor, servers)
-        grants = list(await session.scalars(select(Grant).where(_granted(actor))))
+            return await self._held_anywhere(actor, servers)
+        async with self._database.session() as session:
+            grants = list(await session.scalars(select(Grant).where(_granted(actor))))
         return {
             server.id: frozenset(key for grant in grants if grant.server_id in (None, server.id) for key in grant.permissions)
             for server in servers
         }
 
-    async def _held_anywhere(self, session: AsyncSession, actor: Actor, servers: list[Server]) -> dict[int, frozenset[str]]:
+    async def _held_anywhere(self, actor: Actor, servers: list[Server]) -> dict[int, frozenset[str]]:
         """Of a person behind an API key, who asks from no guild: what they own, and what they are in each server's guild just now."""
         guilds = {server.guild_id for server in servers if server.guild_id is not None}
-        owned = set(await session.scalars(_guilds_of(actor)))
+        async with self._database.session() as session:
+            owned = set(await session.scalars(_guilds_of(actor)))
+            grants = list(await session.scalars(select(Grant).where(Grant.guild_id.in_(guilds))))
         members = {
             guild_id: await self._members.actor(guild_id, actor.discord_id, actor)
             for guild_id in guilds - owned
             if actor.discord_id is not None
         }
-        grants = list(await session.scalars(select(Grant).where(Grant.guild_id.in_(guilds))))
         held: dict[int, frozenset[str]] = {}
         for server in servers:
             member = members.get(server.guild_id) if server.guild_id is not None else None

@@ -62,6 +62,8 @@ class Members:
         self._oldest = timedelta(hours=accounts.roles_max_age)
         self._written: dict[tuple[int, int], tuple[Described, datetime]] = {}
         self._absent: dict[tuple[int, int], datetime] = {}
+        self._unasked: set[int] = set()
+        """Guilds of which Discord could not be asked last time; said once, not for each request."""
         self.discord: Discord = Silent()
         """Who is asked; bot/app.py gives the client."""
         self.lessened: list[Lost] = []
@@ -91,17 +93,13 @@ class Members:
                 async with asyncio.timeout(ASK_WITHIN):
                     said = await self.discord.describe(guild_id, discord_id)
             except (AerieError, TimeoutError) as error:
+                self._silence(guild_id, discord_id, row, error)
                 if row is None or now - row.seen_at > self._oldest:
-                    log.warning("the roles of %d in guild %d are unknown, and Discord cannot be asked: %s", discord_id, guild_id, error)
                     return None
-                log.warning(
-                    "the roles of %d in guild %d are those of %s, since Discord cannot be asked: %s",
-                    discord_id,
-                    guild_id,
-                    row.seen_at.isoformat(),
-                    error,
-                )
             else:
+                if guild_id in self._unasked:
+                    self._unasked.discard(guild_id)
+                    log.info("Discord can be asked for the roles in guild %d again", guild_id)
                 if said is None:
                     await self._forget(guild_id, discord_id, known=row is not None)
                     return None
@@ -114,6 +112,14 @@ class Members:
             guild_owner=guild is not None and guild.owner_id == discord_id,
             guild_admin=row.admin,
         )
+
+    def _silence(self, guild_id: int, discord_id: int, row: Member | None, error: Exception) -> None:
+        """Discord cannot be asked: a warning the first time, and what it meant for each person for those who look closer."""
+        known = f"those of {row.seen_at.isoformat()}" if row is not None else "unknown"
+        if guild_id not in self._unasked:
+            self._unasked.add(guild_id)
+            log.warning("Discord cannot be asked for the roles in guild %d, so those last seen count: %s", guild_id, error)
+        log.debug("the roles of %d in guild %d are %s", discord_id, guild_id, known)
 
     async def holders(self, guild_id: int, role_id: int) -> list[int]:
         """Discord ids of members last seen with a role."""
