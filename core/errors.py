@@ -79,7 +79,7 @@ class MissingPermission(Forbidden):
 
     def __init__(self, permission: str, what: str, *, grantors: str) -> None:
         super().__init__(
-            f"You may not {what}: you lack the permission `{permission}`.", hint=f"{grantors} can grant it with /access grant."
+            f"You may not {what}: you lack the permission `{permission}`.", hint=f"{grantors} can grant it with `/access grant`."
         )
         self.permission = permission
         self.grantors = grantors

@@ -3,6 +3,7 @@
 Keys and meaning follow the panel (Permission model, 1.11). `*` grants every key, but never one that begins with `admin`.
 """
 
+import re
 from collections.abc import Collection
 
 ALL = "*"
@@ -14,12 +15,11 @@ CONTROL_START = "control.start"
 CONTROL_STOP = "control.stop"
 CONTROL_RESTART = "control.restart"
 FILE_SFTP = "file.sftp"
-ACTIVITY_READ = "activity.read"
 USER_READ = "user.read"
 USER_UPDATE = "user.update"
 
 MEANINGS: dict[str, str] = {
-    CONNECT: "see the server, its state and its console",
+    CONNECT: "see it, its state and its console",
     CONTROL_CONSOLE: "send commands to its console",
     CONTROL_START: "start it",
     CONTROL_STOP: "stop it",
@@ -106,6 +106,10 @@ def allows(held: Collection[str], permission: str) -> bool:
     return permission in held or (ALL in held and not permission.startswith("admin"))
 
 
-def meaning(permission: str) -> str:
-    """The permission in words that finish «you may …»."""
-    return "manage it" if permission == ALL else MEANINGS.get(permission, permission)
+def meaning(permission: str, of: str = "", whose: str = "") -> str:
+    """The permission in words that finish «you may …»; `of` names what it is about and `whose` is its genitive, else it is «it»."""
+    words = "manage it" if permission == ALL else MEANINGS.get(permission, permission)
+    if not of:
+        return words
+    named, count = re.subn(r"\bit(s?)\b", lambda m: (whose or f"{of}’s") if m[1] else of, words, count=1)
+    return named if count else f"{words} on {of}"

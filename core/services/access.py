@@ -56,8 +56,7 @@ class Access:
             return
         async with self._database.session() as session:
             guild = await session.get(Guild, server.guild_id) if server.guild_id else None
-        what = re.sub(r"\bit(s?)\b", lambda m: f"{server.name}{'’s' if m[1] else ''}", permissions.meaning(permission), count=1)
-        error = MissingPermission(permission, what, grantors=_grantors(guild))
+        error = MissingPermission(permission, permissions.meaning(permission, server.name), grantors=_grantors(guild))
         await self._activity.refused(actor, event or f"server:{permission}", server, error, {"permission": permission})
         raise error
 
@@ -131,7 +130,8 @@ class Access:
             return
         async with self._database.session() as session:
             guild = await session.get(Guild, actor.guild_id) if actor.guild_id else None
-        error = MissingPermission(permission, permissions.meaning(permission).replace(" it", " its servers"), grantors=_grantors(guild))
+        what = permissions.meaning(permission, "every server here", "every server’s")
+        error = MissingPermission(permission, what, grantors=_grantors(guild))
         await self._activity.refused(actor, event, None, error, {"permission": permission})
         raise error
 

@@ -143,7 +143,7 @@ class SignIns:
         held = await self._access.permissions_of(user, server)
         error: AerieError | None = _obstacle(server)
         if not allows(held, FILE_SFTP):
-            error = MissingPermission(FILE_SFTP, f"{meaning(FILE_SFTP)} on {server.name}", grantors="The guild's owner")
+            error = MissingPermission(FILE_SFTP, meaning(FILE_SFTP, server.name), grantors="The guild's owner")
         if error is not None:
             await self._activity.refused(actor, _EVENT, server, error)
             raise error

@@ -37,7 +37,7 @@ def test_an_error_reads_as_what_happened_and_what_to_do(kind: type[AerieError]) 
 
 def test_a_refusal_names_the_permission_and_who_can_grant_it() -> None:
     error = MissingPermission("control.stop", "stop Luanti", grantors="<@1>")
-    assert str(error) == "You may not stop Luanti: you lack the permission `control.stop`. <@1> can grant it with /access grant."
+    assert str(error) == "You may not stop Luanti: you lack the permission `control.stop`. <@1> can grant it with `/access grant`."
 
 
 def test_a_nodes_failure_keeps_what_to_look_for_in_its_log() -> None:

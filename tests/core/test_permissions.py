@@ -48,6 +48,25 @@ def test_an_unknown_key_is_its_own_meaning() -> None:
     assert meaning("teleport.away") == "teleport.away"
 
 
+@pytest.mark.parametrize(
+    ("permission", "words"),
+    [
+        ("control.stop", "stop Luanti"),
+        ("control.console", "send commands to Luanti’s console"),
+        (CONNECT, "see Luanti, its state and its console"),
+        ("file.sftp", "use SFTP on Luanti"),
+        (ALL, "manage Luanti"),
+    ],
+)
+def test_a_meaning_names_what_it_is_about_once(permission: str, words: str) -> None:
+    assert meaning(permission, "Luanti") == words
+
+
+def test_a_meaning_of_a_whole_community_reads_as_english() -> None:
+    assert meaning("control.console", "every server here", "every server’s") == "send commands to every server’s console"
+    assert meaning("user.update", "every server here", "every server’s") == "change who may use every server here"
+
+
 def test_the_panels_keys_are_all_known() -> None:
     if not REFERENCE.exists():
         pytest.skip("../shared is not here")
