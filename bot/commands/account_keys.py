@@ -8,7 +8,7 @@ from discord import app_commands
 
 from bot.client import AerieClient
 from bot.ui.asker import actor_of
-from bot.ui.text import CHOICE, CHOICES, CONTENT, clip, plain
+from bot.ui.text import CHOICE, CHOICES, CONTENT, clip, code, plain
 from core.clock import unix
 from core.errors import AerieError, Invalid
 from core.models.api_key import ApiKey
@@ -99,7 +99,7 @@ class ApiKeyCommands(app_commands.Group):
         await interaction.response.defer(ephemeral=True, thinking=True)
         identifier = key.strip()[:16]
         await interaction.client.services.api_keys.remove(actor_of(interaction), await _own(interaction), identifier)
-        await interaction.edit_original_response(content=f"The key `{plain(identifier, 16)}` opens nothing any more.")
+        await interaction.edit_original_response(content=f"The key {code(identifier, 16)} opens nothing any more.")
 
 
 def _line(key: ApiKey) -> str:

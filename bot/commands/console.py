@@ -7,7 +7,7 @@ from bot.client import AerieClient
 from bot.ui.asker import actor_of
 from bot.ui.autocomplete import SERVER, SERVER_TO_TYPE_AT
 from bot.ui.console import snapshot
-from bot.ui.text import plain
+from bot.ui.text import code
 from core.errors import Forbidden
 
 Interaction = discord.Interaction[AerieClient]
@@ -31,7 +31,7 @@ class ConsoleCommands(app_commands.Group):
     ) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         await interaction.client.services.console.send(actor_of(interaction), server, line)
-        await interaction.edit_original_response(content=f"Sent `> {plain(line, 300)}`")
+        await interaction.edit_original_response(content=f"Sent {code(f'> {line}', 300)}")
 
     @app_commands.command(description="The last lines of a server's console, for you alone")
     @app_commands.describe(server="Which server", lines="How many lines at most")

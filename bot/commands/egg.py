@@ -8,7 +8,7 @@ from discord import app_commands
 from bot.client import AerieClient
 from bot.ui.asker import actor_of
 from bot.ui.choosing import EGG
-from bot.ui.text import CONTENT, clip, plain
+from bot.ui.text import CONTENT, clip, code, plain
 from core.errors import Invalid
 from core.permissions import ALL
 from core.protocol.egg import MOST_BYTES
@@ -72,12 +72,12 @@ class EggCommands(app_commands.Group):
             f"### 🥚 {plain(found.name, 80)}",
             plain(found.description, 400),
             f"**From** {plain(found.author, 80) or 'nobody'} · {found.version} · used by {used} server{'' if used == 1 else 's'}",
-            "**Images** " + ", ".join(f"`{plain(image, 80)}`" for image in list(found.docker_images.values())[:6]),
-            f"**Start** `{plain(found.startup, 300)}`",
-            f"**Stop** `{plain(found.stop, 60)}`" if found.stop else "**Stop** the image's own signal",
+            "**Images** " + ", ".join(code(image, 80) for image in list(found.docker_images.values())[:6]),
+            f"**Start** {code(found.startup, 300)}",
+            f"**Stop** {code(found.stop, 60)}" if found.stop else "**Stop** the image's own signal",
             "**Install script** yes" if found.script.strip() else "**Install script** none",
         ]
-        lines += [f"- {plain(variable.name, 50)} (`{variable.env_variable[:60]}`)" for variable in found.variables[:20]]
+        lines += [f"- {plain(variable.name, 50)} ({code(variable.env_variable, 60)})" for variable in found.variables[:20]]
         files = []
         if export is not None:
             _, body, lost = await services.eggs.export(found.id, export.value)

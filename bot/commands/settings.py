@@ -8,7 +8,7 @@ from discord import app_commands
 from bot.client import AerieClient
 from bot.ui.asker import actor_of
 from bot.ui.autocomplete import SERVER
-from bot.ui.text import CONTENT, clip, duration, plain
+from bot.ui.text import CONTENT, clip, code, duration, plain
 from core.errors import Invalid
 from core.models.server import Server
 from core.services.request_rules import END, START, Rules, RulesChange
@@ -97,7 +97,7 @@ def _shown(server: Server | None, rules: Rules, same_game: bool) -> str:
         f"**Votes needed** {rules.quorum}, within {duration(rules.duration)}",
         f"**Next request** {duration(rules.cooldown)} after the last",
         f"**Countdown** {warnings}",
-        f"**Warning** `{rules.command.replace('`', '´')}`" if rules.command else "**Warning** none: players are not told in the game",
+        f"**Warning** {code(rules.command, 200)}" if rules.command else "**Warning** none: players are not told in the game",
         f"**Posted in** <#{rules.channel_id}>" if rules.channel_id is not None else "**Posted** where it is asked for",
         f"**Offline by then** {'the server is started' if rules.when_offline == START else 'the request ends'}",
         f"**Node away** waits {duration(rules.patience)}",

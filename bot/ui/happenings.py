@@ -6,10 +6,10 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from bot.ui.text import clip, plain
+from bot.ui.text import clip, code, plain
 from core.clock import unix
 from core.models.activity import Activity
-from core.permissions import MEANINGS
+from core.permissions import MEANINGS, meaning
 from core.vocabulary import Outcome
 
 
@@ -130,9 +130,9 @@ def words_of(event: str) -> Words:
         return known
     permission = event.removeprefix("server:")
     if permission in MEANINGS:
-        what = f"{MEANINGS[permission]} ({{it}})"
+        what = meaning(permission, "{it}")
         return Words(what, what)
-    name = f"`{plain(event, 60).replace('`', '')}`".replace("{", "").replace("}", "")
+    name = code(event, 60).replace("{", "").replace("}", "")
     return Words(f"did {name} on {{it}}", f"do {name} on {{it}}")
 
 
@@ -157,7 +157,7 @@ def _server(row: Activity, names: Mapping[int, str]) -> str:
 def _details(details: Mapping[str, Any]) -> str:
     """The part of an event's metadata that people want to read."""
     if isinstance(command := details.get("command"), str):
-        return f": {_code(command)}"
+        return f": {code(command) or 'nothing'}"
     if isinstance(files := details.get("files"), list) and files:
         shown = [plain(f"{one.get('from')} → {one.get('to')}" if isinstance(one, dict) else str(one), 60) for one in files[:2]]
         more = len(files) - len(shown) + (details.get("files_more") or 0)
@@ -167,17 +167,14 @@ def _details(details: Mapping[str, Any]) -> str:
     if whom:
         return f", {whom}" + (f" as {plain(str(details['preset']), 20)}" if details.get("preset") else "")
     if isinstance(mark := details.get("fingerprint"), str):
-        return f" `SHA256:{plain(mark, 50)}`"
+        return f" {code(f'SHA256:{mark}', 60)}"
     return ""
-
-
-def _code(text: str) -> str:
-    """Somebody's own words, in which nothing acts."""
-    return f"`{clip(' '.join(text.replace('`', 'ˋ').split()), 100)}`" if text.strip() else "nothing"
 
 
 def _origin(row: Activity) -> str:
     kind, _, rest = row.origin.partition(":")
     if kind == "discord":
         return f" in <#{rest}>" if rest.isdigit() else ""
+    if kind == "request":
+        return ""  # the request is who did it, and is named so
     return f" from {plain(row.origin, 60)}" if row.origin else ""

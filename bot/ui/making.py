@@ -13,7 +13,7 @@ from bot.client import AerieClient
 from bot.ui import errors
 from bot.ui.asker import actor_of
 from bot.ui.buttons import Act, ServerButton
-from bot.ui.text import CONTENT, clip, fence, plain
+from bot.ui.text import CONTENT, clip, code, fence, plain
 from core.services import amounts
 from core.services.drafts import Drafted
 from core.services.variables import Question
@@ -67,7 +67,7 @@ def summary(draft: Drafted) -> str:
         f" · **CPU** {amounts.shown(order.cpu, '%')}",
     ]
     if order.image:
-        lines.append(f"**Image** `{plain(order.image, 120)}`")
+        lines.append(f"**Image** {code(order.image, 120)}")
     if order.skip_scripts:
         lines.append("Its install script will not be run.")
     lines += [_answer(question, order.answers) for question in draft.questions[:15]]

@@ -17,7 +17,7 @@ from bot.ui.cards import kill_question
 from bot.ui.console import snapshot
 from bot.ui.power import act
 from bot.ui.requests import ask
-from bot.ui.text import clip, plain
+from bot.ui.text import clip, code, plain
 from core import permissions
 from core.errors import Conflict
 from core.permissions import CONNECT, CONTROL_CONSOLE, CONTROL_RESTART, CONTROL_STOP
@@ -104,7 +104,7 @@ async def _typed(interaction: Interaction, sid: str, fields: dict[str, str]) -> 
     await interaction.response.defer(ephemeral=True, thinking=True)
     line = fields.get("line", "")
     await interaction.client.services.console.send(actor_of(interaction), sid, line)
-    await interaction.edit_original_response(content=f"Sent `> {plain(line, 300)}`")
+    await interaction.edit_original_response(content=f"Sent {code(f'> {line}', 300)}")
 
 
 FORMS: dict[str, Form] = {

@@ -38,9 +38,18 @@ def _joins(sign: str) -> bool:
 
 def plain(text: str, limit: int = 200) -> str:
     """One line of somebody else's words, without markup, mentions or control characters that would act."""
-    line = "".join(sign if unicodedata.category(sign)[0] != "C" or sign == _JOINER else " " for sign in text)
-    escaped = discord.utils.escape_mentions(discord.utils.escape_markdown(" ".join(line.split())))
+    escaped = discord.utils.escape_mentions(discord.utils.escape_markdown(_one_line(text)))
     return clip(escaped, limit).rstrip("\\")
+
+
+def code(text: str, limit: int = 100) -> str:
+    """One line of somebody else's words between backticks, where nothing acts and nothing needs to be escaped; empty when they are."""
+    line = clip(_one_line(text).replace("`", "ˋ"), limit)
+    return f"`{line}`" if line else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(sign if unicodedata.category(sign)[0] != "C" or sign == _JOINER else " " for sign in text).split())
 
 
 def fence(lines: list[str], limit: int, language: str = "") -> str:

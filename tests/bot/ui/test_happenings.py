@@ -41,7 +41,7 @@ def test_who_did_what_when_and_where() -> None:
         ({"outcome": "failed", "reason": "Down."}, "⚠️ <t:1767225600:R> **Ada** wanted to start **Luanti** in <#7>: it failed. Down."),
         ({"server_id": None}, "started a server that is gone (`8d3f01ab`) in <#7>"),
         ({"origin": "203.0.113.9"}, "started **Luanti** from 203.0.113.9"),
-        ({"event": "server:websocket.connect"}, "see the server, its state and its console (**Luanti**) in <#7>"),
+        ({"event": "server:websocket.connect"}, "see **Luanti**, its state and its console in <#7>"),
         ({"event": "other:{it}`@everyone"}, "on **Luanti** in <#7>"),
         ({"event": "server:sftp.write", "details": {"files": ["/a", "/b", "/c"], "files_more": 50}}, "by SFTP: /a, /b and 51 more in <#7>"),
         ({"event": "server:sftp.rename", "details": {"files": [{"from": "/a", "to": "/b"}]}}, "by SFTP: /a → /b in <#7>"),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.ui.console import snapshot
-from bot.ui.text import CONTENT, clip, duration, fence, plain, sentence, size
+from bot.ui.text import CONTENT, clip, code, duration, fence, plain, sentence, size
 
 
 @given(st.text(max_size=300), st.integers(min_value=0, max_value=200))
@@ -28,6 +28,13 @@ def test_markup_and_mentions_of_a_game_do_nothing() -> None:
     assert "@everyone" not in text
     assert "\n" not in text
     assert r"\*\*" in text
+
+
+def test_words_in_code_keep_their_underscores_and_cannot_leave_it() -> None:
+    assert code("say_hello ~x*") == "`say_hello ~x*`"
+    assert code("a `b` \n c\x1b") == "`a ˋbˋ c`"
+    assert code(" \n") == ""
+    assert code("x" * 300, 40) == "`" + "x" * 39 + "…`"
 
 
 def test_a_code_block_keeps_the_newest_lines_and_cannot_be_broken_out_of() -> None:
