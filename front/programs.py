@@ -13,6 +13,7 @@ from typing import Any
 import uvloop
 
 from core import log
+from core.actor import Actor
 from core.config import AgentConfig, BotConfig, load
 from core.errors import AerieError
 
@@ -20,6 +21,8 @@ Say = Callable[[str], None]
 
 LOCAL_NODE = "local"
 """Name of the node that `aerie up` makes for its own agent."""
+FIRST_PORTS = "25565-25580"
+"""What that node may give its servers, until `/node ports` says otherwise."""
 
 
 def start(program: Coroutine[Any, Any, None], fail: Say) -> int:
@@ -81,7 +84,7 @@ async def everything(path: Path | None, sandbox: bool, say: Say) -> None:
             bot_config = bot_config.model_copy(update={"discord": discord})
             say(f"Open {box.url}")
         app = await stack.enter_async_context(bot_running(bot_config))
-        token = await _local_node(app.services, agent_config)
+        token = await local_node(app.services, agent_config)
         remote = agent_config.remote.model_copy(
             update={"url": f"http://127.0.0.1:{app.port}", "token_id": token.id, "token": _secret(token.secret)}
         )
@@ -101,12 +104,13 @@ def _secret(text: str) -> Any:
     return SecretStr(text)
 
 
-async def _local_node(services: Any, config: AgentConfig) -> Any:
+async def local_node(services: Any, config: AgentConfig) -> Any:
     """The node of this process's own agent: found by its name, made at the first start."""
     for address in await services.nodes.addresses():
         if address.name == LOCAL_NODE:
             return address.token
     node, token = await services.nodes.create(name=LOCAL_NODE, url=f"http://127.0.0.1:{config.api.port}")
+    await services.allocations.add(Actor.system("first start"), node.id, FIRST_PORTS)
     if config.sftp.port:
         await services.nodes.sftp_at(node.id, config.sftp.port)
     return token
