@@ -84,8 +84,9 @@ async def test_two_drafts_never_get_one_port(stage: Stage) -> None:
 async def test_what_cannot_work_is_refused_at_once(stage: Stage) -> None:
     await ready(stage, "")
     drafts = stage.services.drafts
-    with pytest.raises(Conflict, match="it has no ports"):
+    with pytest.raises(Conflict, match="it has no ports") as bare:
         await begun(stage)
+    assert bare.value.hint == "Give it ports: `/node ports node:local do:Add ports:25565-25580`."
     await stage.services.allocations.add(SYSTEM, "local", "30001", ip="127.0.0.1")
     for order, error in (
         (Order(name=""), Invalid),
@@ -93,8 +94,9 @@ async def test_what_cannot_work_is_refused_at_once(stage: Stage) -> None:
         (Order(name="x", image="other:1"), Invalid),
         (Order(name="x", memory=9_000), Conflict),
     ):
-        with pytest.raises(error):
+        with pytest.raises(error) as refused:
             await drafts.begin(owner(), "Game", order)
+    assert refused.value.hint.startswith("Give it less memory")
     with pytest.raises(NotFound):
         await drafts.begin(owner(), "No such game", Order(name="x"))
     with pytest.raises(NotFound):
@@ -320,5 +322,5 @@ def test_amounts_that_are_none(text: str) -> None:
 
 
 def test_amounts_are_shown_as_people_say_them() -> None:
-    assert [amounts.shown(4295, "MB"), amounts.shown(512, "MB"), amounts.shown(10240, "MiB")] == ["4 GiB", "512 MB", "10 GiB"]
+    assert [amounts.shown(4295, "MB"), amounts.shown(512, "MB"), amounts.shown(10240, "MiB")] == ["4 GiB", "488 MiB", "10 GiB"]
     assert [amounts.shown(0, "MB"), amounts.shown(200, "%")] == ["unlimited", "200 %"]

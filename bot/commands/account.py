@@ -14,6 +14,7 @@ from bot.ui.text import CHOICE, CHOICES, clip, plain
 from core.clock import unix
 from core.errors import AerieError
 from core.models.user import User
+from core.permissions import FILE_SFTP
 
 Interaction = discord.Interaction[AerieClient]
 
@@ -78,6 +79,8 @@ class AccountCommands(app_commands.Group):
         await interaction.response.defer(ephemeral=True, thinking=True)
         user = await own(interaction)
         fresh = user.password_hash is None and user.password_version == 0
+        if fresh and not await interaction.client.services.access.visible(actor_of(interaction), FILE_SFTP):
+            fresh = False  # it would open nothing
         shown = await pressed(interaction, Own.NEW_PASSWORD) if fresh else await account.sftp(interaction, user)
         await interaction.edit_original_response(**shown)
 

@@ -6,7 +6,7 @@ from discord import app_commands
 from bot.client import AerieClient
 from bot.ui.asker import actor_of
 from bot.ui.choosing import NODE
-from bot.ui.text import CONTENT, clip, plain
+from bot.ui.text import CONTENT, clip, code, plain
 from core.permissions import ALL
 from core.services import allocations, amounts
 from core.services.placement import Room
@@ -43,8 +43,8 @@ class NodeCommands(app_commands.Group):
             f"The node **{plain(node.name, 80)}** is made. On that machine, write this into `aerie.toml` and run `aerie agent`. "
             "Only you see it, and only now.\n"
             f'```toml\n[api]\nport = {port}\n\n[remote]\nurl = "{services.nodes.origin}"\ntoken_id = "{token.id}"\n'
-            f'token = "{token.secret}"\n```'
-            f"Then give it ports: `/node ports node:{plain(node.name, 60)} do:Add ports:25565-25580`."
+            f'token = "{token.secret}"\n```\n'
+            f"Then give it ports: {code(f'/node ports node:{node.name} do:Add ports:25565-25580', 150)}"
         )
         await interaction.edit_original_response(content=clip(words, CONTENT))
 
@@ -69,12 +69,12 @@ class NodeCommands(app_commands.Group):
         lines = [
             f"### {plain(room.node.name, 80)}",
             f"🔌 Does not answer: {plain(room.fault, 200)}." if room.fault else f"🟢 Answers · version {plain(room.version, 40)}",
-            f"**Address** `{plain(room.node.url, 200)}` · **Location** {plain(room.node.location, 60)}",
+            f"**Address** {code(room.node.url, 200)} · **Location** {plain(room.node.location, 60)}",
             f"**Servers** {room.servers}",
-            f"**Memory** {_left(room.memory_given, 'MB')} given, {_left(room.memory_left, 'MB')} left",
+            f"**Memory** {_left(room.memory_given, 'MB')} given, {_memory_left(room)} left",
             f"**Disk** {_left(room.disk_given, 'MiB')} given, {_left(room.disk_left, 'MiB')} left",
-            f"**Ports** {room.ports.free} of {room.ports.total} free",
-            f"-# free: {allocations.spans([one.port for one in ports if one.server_id is None])[:600] or 'none'}",
+            f"**Ports** {room.ports.free} of {room.ports.total} free" if ports else "**Ports** none yet: `/node ports` adds some",
+            *([f"-# free: {free[:600]}"] if (free := allocations.spans([one.port for one in ports if one.server_id is None])) else []),
         ]
         await interaction.edit_original_response(content=clip("\n".join(lines), CONTENT))
 
@@ -118,8 +118,14 @@ class NodeCommands(app_commands.Group):
 def _line(room: Room) -> str:
     state = f"🔌 {plain(room.fault, 80)}" if room.fault else "🟢 answers"
     count = f"{room.servers} server{'' if room.servers == 1 else 's'}"
-    left = f"{_left(room.memory_left, 'MB')} memory left · {room.ports.free} of {room.ports.total} ports free"
+    left = f"{_memory_left(room)} of memory left · "
+    left += f"{room.ports.free} of {room.ports.total} ports free" if room.ports.total else "no ports yet: `/node ports` adds some"
     return f"**{plain(room.node.name, 60)}** · {state} · {count} · {left}"
+
+
+def _memory_left(room: Room) -> str:
+    """A node that never answered and was given no limit may have any amount."""
+    return "an unknown amount" if room.memory is None and room.fault else _left(room.memory_left, "MB")
 
 
 def _left(amount: int | None, unit: str) -> str:

@@ -23,7 +23,7 @@ from bot.ui.power import act
 from bot.ui.presses import ask_to_kill
 from bot.ui.text import plain
 from core.models.server import Server
-from core.permissions import ALL, CONNECT
+from core.permissions import ALL, CONNECT, allows
 from core.services import amounts
 from core.services.build import Services
 from core.services.drafts import Order
@@ -31,7 +31,8 @@ from core.vocabulary import PowerSignal
 
 Interaction = discord.Interaction[AerieClient]
 
-NONE_YET = "You see no game servers here. The owner of this community can give you a role with `/access grant`."
+NONE_SEEN = "You see no game servers here. The owner of this community can let you see them with `/access grant`."
+NONE_YET = "There are no game servers yet. `/egg import` takes the recipe of a game; then `/server create` makes a server of it."
 NEWS_WITHIN = 15.0  # s that a list with unknown states waits for news
 
 
@@ -45,10 +46,12 @@ class ServerCommands(app_commands.Group):
     async def show_all(self, interaction: Interaction) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         services = interaction.client.services
-        servers = await services.access.visible(actor_of(interaction), CONNECT)
-        await interaction.edit_original_response(view=_listed(services, servers))
+        actor = actor_of(interaction)
+        servers = await services.access.visible(actor, CONNECT)
+        nowhere = NONE_YET if not servers and allows(await services.access.in_guild(actor), ALL) else NONE_SEEN
+        await interaction.edit_original_response(view=_listed(services, servers, nowhere))
         if await _news(services, servers):
-            await interaction.edit_original_response(view=_listed(services, servers))
+            await interaction.edit_original_response(view=_listed(services, servers, nowhere))
 
     @app_commands.command(description="Post a server's card: live state, address, players, load, buttons")
     @app_commands.describe(server="Which server")
@@ -147,8 +150,8 @@ class ServerCommands(app_commands.Group):
         await interaction.edit_original_response(content=f"It is called **{plain(found.name, 80)}** now.")
 
 
-def _listed(services: Services, servers: list[Server]) -> discord.ui.LayoutView:
-    return server_list([(server, services.live.of(server.uuid)) for server in servers], NONE_YET)
+def _listed(services: Services, servers: list[Server], nowhere: str) -> discord.ui.LayoutView:
+    return server_list([(server, services.live.of(server.uuid)) for server in servers], nowhere)
 
 
 async def _news(services: Services, servers: list[Server]) -> bool:

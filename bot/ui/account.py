@@ -78,7 +78,7 @@ async def sftp(interaction: Interaction, user: User, password: str = "") -> dict
 
 def _servers(services: Services, user: User, servers: list[Server]) -> list[str]:
     if not servers:
-        return ["You may not use SFTP on any server here: it needs the permission `file.sftp`, which a manager has."]
+        return ["You may not use SFTP on any server here: it needs the permission `file.sftp`, which managers have (`/access grant`)."]
     lines = []
     for server in servers[:SERVERS_SHOWN]:
         host, port = services.nodes.sftp(server.node)

@@ -47,7 +47,7 @@ def _bytes(text: str, unit: int, what: str) -> int:
         return 0
     match = _AMOUNT.fullmatch(wanted)
     if match is None or (match[2] and match[2] not in _UNITS):
-        raise Invalid(f"“{text.strip()[:40]}” is not an amount of {what}.", hint="Write 4 GiB, 512 MB or 0 for unlimited.")
+        raise Invalid(f"“{text.strip()[:40]}” is not an amount of {what}.", hint="Write 4 GiB, 512 MiB or 0 for unlimited.")
     return _whole(match[1], Decimal(_UNITS[match[2]]) / unit if match[2] else 1, what)
 
 
@@ -59,15 +59,13 @@ def _whole(number: str, factor: Decimal | int, what: str) -> int:
 
 
 def shown(amount: int, unit: str) -> str:
-    """An amount with its unit, or `unlimited`. `unit` is MB, MiB or %."""
+    """An amount as people read it, in MiB or GiB whatever it is kept in, or `unlimited`. `unit` is MB, MiB or %."""
     if not amount:
         return "unlimited"
-    if unit == "MB":
-        gib = amount * 10**6 / 2**30
-        return f"{_short(gib)} GiB" if gib >= 0.95 else f"{amount} MB"
-    if unit == "MiB" and amount >= 1024:
-        return f"{_short(amount / 1024)} GiB"
-    return f"{amount} {unit}"
+    if unit == "%":
+        return f"{amount} %"
+    mib = amount * 10**6 / 2**20 if unit == "MB" else amount
+    return f"{_short(mib / 1024)} GiB" if mib >= 0.95 * 1024 else f"{round(mib)} MiB"
 
 
 def _short(number: float) -> str:

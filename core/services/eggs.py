@@ -104,7 +104,7 @@ class Eggs:
             count = await session.scalar(select(func.count()).select_from(Server).where(Server.egg_id == row.id))
             if count:
                 raise Conflict(
-                    f"The egg {row.name} cannot be deleted: {count} server{'' if count == 1 else 's'} still use it.",
+                    f"The egg {row.name} cannot be deleted: {count} server{' still uses' if count == 1 else 's still use'} it.",
                     hint="Delete those servers first; `/egg import` updates an egg in place.",
                 )
             await session.delete(row)

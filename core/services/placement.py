@@ -10,6 +10,7 @@ from core.db.engine import Database
 from core.errors import AerieError, Conflict
 from core.models.node import Node
 from core.models.server import Server
+from core.services import amounts
 from core.services.allocations import Allocations, Ports
 from core.services.nodes import Nodes
 
@@ -46,11 +47,11 @@ class Room:
         if self.node.maintenance:
             return "it is in maintenance"
         if not self.ports.free:
-            return "it has no free port" if self.ports.total else "it has no ports; `/node ports` adds some"
+            return "it has no free port" if self.ports.total else "it has no ports"
         if self.memory_left is not None and (memory > self.memory_left or self.memory_left <= 0):
-            return f"it has {max(self.memory_left, 0)} MB of memory left"
+            return f"it has {_left(self.memory_left, 'MB')} of memory left"
         if self.disk_left is not None and (disk > self.disk_left or self.disk_left <= 0):
-            return f"it has {max(self.disk_left, 0)} MiB of disk left"
+            return f"it has {_left(self.disk_left, 'MiB')} of disk left"
         return ""
 
 
@@ -74,7 +75,7 @@ class Placement:
         fitting = [room for room in rooms if not room.obstacle(memory, disk)]
         if not fitting:
             reasons = "; ".join(f"{room.node.name}: {room.obstacle(memory, disk)}" for room in rooms[:6])
-            raise Conflict(f"No node can take this server ({reasons}).", hint="Give it less memory, or add ports or a node.")
+            raise Conflict(f"No node can take this server ({reasons}).", hint=_way_out(rooms))
         return max(fitting, key=lambda room: (room.memory_left is None, room.memory_left or 0, room.ports.free, -room.node.id))
 
     async def rooms(self) -> list[Room]:
@@ -116,6 +117,21 @@ class Placement:
     def _remembered(self, node: Node) -> int | None:
         when, total = self._machines.get(node.id, (0.0, 0))
         return total if total and self._clock.monotonic() - when < REMEMBERED else None
+
+
+def _left(amount: int, unit: str) -> str:
+    return amounts.shown(amount, unit) if amount > 0 else "nothing"
+
+
+def _way_out(rooms: list[Room]) -> str:
+    """What to do first, when none of these rooms will do."""
+    up = [room for room in rooms if not room.fault]
+    if not up:
+        return "Start `aerie agent` on one of them; `/node info` shows whether it answers."
+    bare = next((room for room in up if not room.ports.free), None)
+    if bare is not None:
+        return f"Give it ports: `/node ports node:{bare.node.name} do:Add ports:25565-25580`."
+    return "Give it less memory or disk, or add a node with `/node create`."
 
 
 def _whole(amount: int | None, overallocate: int) -> int | None:

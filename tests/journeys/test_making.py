@@ -169,7 +169,7 @@ async def test_what_cannot_work_is_said_at_once(stage: Stage, bot: Bot, node: Fa
     assert "has no ports" in await refusal(ada)
     await bot.services.allocations.add(SYSTEM, "n1", "30000", ip="127.0.0.1")
     assert "not an amount of memory" in await refusal(ada, memory="lots")
-    assert "MB of memory left" in await refusal(ada, memory="99 GiB")
+    assert "B of memory left" in await refusal(ada, memory="99 GiB")
     assert "no such egg" in await refusal(ada, egg="Nothing")
     assert "no such node" in await refusal(ada, node="nowhere")
     assert "no such image" in await refusal(ada, image="evil:1")
