@@ -300,7 +300,8 @@ class LiveView:
         head = f"**{plain(self.server.name, 60)}** · {state}"
         if self.transcript.last:
             first = shot.first if shot else self._last_shot.first if self._last_shot else self.transcript.last
-            head += f" · #{first:,}–#{shot.last if shot else self.transcript.last:,} · <t:{unix(self._last_line)}:R>"
+            last = shot.last if shot else self.transcript.last
+            head += f" · {f'#{last:,}' if first == last else f'#{first:,}–#{last:,}'} · <t:{unix(self._last_line)}:R>"
         body = ansi.block(lines or ["(nothing yet)"], colours=self._colours)
         return clip(f"{head}\n{body}{self._account(shot)}", CONTENT)
 
