@@ -48,8 +48,9 @@ class Circuit:
             return
         now = self._clock.monotonic()
         if now < self._probe_at:
+            reason = self._reason.removeprefix(f"The node {self._node_name} ")
             raise NodeUnreachable(
-                f"The node {self._node_name} has not answered for {self._silence()}: {self._reason.removeprefix(f'The node {self._node_name} ')}",
+                f"The node {self._node_name} has not answered for {self._silence()}: {reason}",
                 hint=f"Aerie looks again in {max(1, round(self._probe_at - now))} s by itself; check that the agent runs there.",
             )
         self._probe_at = now + self._pause  # one caller looks; the others go on being told
