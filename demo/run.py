@@ -20,7 +20,7 @@ from demo.children import NotStarted
 from demo.folder import AlreadyRunning
 from demo.play import HOST, Play, playing, sandbox_program, until_stopped
 from demo.programs import agent_program, bot_program
-from demo.seeding import egg_of, seed
+from demo.seeding import egg_of, hand_over, seed
 from demo.stage import Stage, staged
 from demo.tour import TourFailed, tour_of
 from sandbox.person import NotSeen, Refused
@@ -34,6 +34,7 @@ async def performing(stage: Stage) -> AsyncIterator[Play]:
     async with playing(stage, [sandbox_program(stage)]) as hall:
         await seed(stage, hall.address)
         async with playing(stage, [bot_program(stage), *(agent_program(stage, node) for node in cast.NODES)]) as play:
+            await hand_over(stage)
             yield Play(stage, {**hall.children, **play.children})
 
 
@@ -44,7 +45,8 @@ async def demo(state: Path, *, fresh: bool, docker: bool, console: Console) -> i
             _tell_of_missing(stage, console)
             async with performing(stage) as play:
                 console.print(f"\n[bold green]Aerie is up.[/] Open [bold]{play.address}[/] in a browser and type /", soft_wrap=True)
-                console.print(f"[dim]SFTP: {HOST}, port {stage.remembered.ports['sftp']}; /account sftp tells how.[/]", soft_wrap=True)
+                for line in await asyncio.to_thread(suggestions, stage):
+                    console.print(escape(line), soft_wrap=True, highlight=False)
                 console.print(f"[dim]Logs: {stage.folder.root / 'logs'}   ·   Ctrl-C stops everything.[/]\n", soft_wrap=True)
                 await until_stopped()
                 console.print("Stopping …")

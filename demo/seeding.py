@@ -5,10 +5,12 @@ or port is another by now is made anew under its old uuid, so its files stay.
 """
 
 import json
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from core.actor import Actor
+from core.clock import SystemClock
 from core.errors import NotFound
 from core.models.server import Server
 from core.services.build import Services, opened
@@ -17,6 +19,7 @@ from core.services.servers import Limits
 from core.tokens import NodeToken
 from core.vocabulary import ActorKind
 from demo import cast, images
+from demo.children import NotStarted
 from demo.fallback import manners, startup
 from demo.play import HOST
 from demo.stage import Stage
@@ -26,16 +29,13 @@ EGGS = Path(__file__).resolve().parent / "eggs"
 LIMITS = Limits(memory=512, disk=1024)
 PRESETS = {"Moderators": "moderator", "Members": "viewer"}
 SOURCE = "monitoring"
+TAKEN_SECONDS = 60.0
 QUORUM, COUNTDOWN = 3, (10, 5)
 
 
 async def seed(stage: Stage, address: str) -> None:
-    """Bring the demo's database in order; `address` is where its local Discord answers."""
-    stores, origin = stage.stores, f"http://{HOST}:{stage.remembered.ports['bot']}"
-    async with (
-        Person.connect(address, "Ada") as ada,
-        opened(stores.database_url, backplane_url=stores.backplane_url, key=stage.remembered.secrets["seal"], origin=origin) as services,
-    ):
+    """Bring the demo's database in order; `address` is where its local Discord answers. Its nodes are not up yet."""
+    async with Person.connect(address, "Ada") as ada, _services(stage) as services:
         guild = int(ada.guild["id"])
         owner = _owner(ada, guild)
         first = await services.guilds.get(guild) is None
@@ -47,6 +47,33 @@ async def seed(stage: Stage, address: str) -> None:
             await _settle(services, stage, ada, owner)
         await _consoles(services, ada, owner, first)
         await _source(services, stage, ada, owner)
+
+
+async def hand_over(stage: Stage) -> None:
+    """Once the nodes are up, give them the servers that were made before they were, and wait until these can be started.
+
+    Raises NotStarted, and the nodes' errors.
+    """
+    clock = SystemClock()
+    async with _services(stage) as services:
+        waiting = [server for server in await services.servers.all() if server.waits_for_node]
+        for server in waiting:
+            await services.servers.remind(server.uuid)
+        deadline = clock.monotonic() + TAKEN_SECONDS
+        while waiting := [server for server in waiting if not await _installed(services, server)]:
+            if clock.monotonic() > deadline:
+                names = ", ".join(server.name for server in waiting)
+                raise NotStarted(f"After {TAKEN_SECONDS:.0f} s these servers are not ready on their nodes: {names}.")
+            await clock.sleep(0.1)
+
+
+async def _installed(services: Services, server: Server) -> bool:
+    return any(row.event == "server:install" for row in await services.activity.recent(server, 10))
+
+
+def _services(stage: Stage) -> AbstractAsyncContextManager[Services]:
+    stores, origin = stage.stores, f"http://{HOST}:{stage.remembered.ports['bot']}"
+    return opened(stores.database_url, backplane_url=stores.backplane_url, key=stage.remembered.secrets["seal"], origin=origin)
 
 
 def _owner(ada: Person, guild: int) -> Actor:
