@@ -93,44 +93,34 @@ class Installs:
             await self._clock.sleep(1.0)
 
     async def edit(self, row: Draft, words: str, view: discord.ui.View | None) -> bool:
-        """Show words in the draft's message; answers whether there is any use in going on."""
-        if row.channel_id is None or row.message_id is None:
-            return False
-        message = self._client.get_partial_messageable(row.channel_id).get_partial_message(row.message_id)
-        try:
-            await self._writes.edit(
-                row.channel_id, ("install", row.id), lambda: message.edit(content=words, view=view), priority=Priority.PANEL
-            )
-        except discord.HTTPException as error:
-            log.info("an installation's message could not be edited: %s", error)
-            return error.status not in (403, 404)
-        except (discord.DiscordException, OSError, TimeoutError) as error:
-            log.info("an installation's message waits: %s", error)
-        return True
-
-    async def _end(self, row: Draft, words: str, view: discord.ui.View | None) -> None:
-        """The last edit must arrive: it is tried again while Discord is down."""
-        for _ in range(TRIES):
-            if await self._edited(row, words, view):
-                break
-            await self._clock.sleep(10.0)
-        await self._services.drafts.told(row.id)
-
-    async def _edited(self, row: Draft, words: str, view: discord.ui.View | None) -> bool:
+        """Show words in the draft's message; answers False when it is worth another try, so not when the message is gone or refused."""
         if row.channel_id is None or row.message_id is None:
             return True
         channel = row.channel_id
         message = self._client.get_partial_messageable(channel).get_partial_message(row.message_id)
         try:
-            await self._writes.edit(
-                channel, ("install end", row.id), lambda: message.edit(content=words, view=view), priority=Priority.PANEL
-            )
+            await self._writes.edit(channel, ("install", row.id), lambda: message.edit(content=words, view=view), priority=Priority.PANEL)
         except discord.HTTPException as error:
+            log.info("an installation's message could not be edited: %s", error)
             return error.status in (400, 403, 404)
-        except (discord.DiscordException, OSError, TimeoutError, RuntimeError, AttributeError) as error:
-            log.info("the end of an installation waits to be told: %s", error)
+        except (
+            discord.DiscordException,
+            OSError,
+            TimeoutError,
+            RuntimeError,
+            AttributeError,
+        ) as error:
+            log.info("an installation's message waits: %s", error)
             return False
         return True
+
+    async def _end(self, row: Draft, words: str, view: discord.ui.View | None) -> None:
+        """The last edit must arrive: it is tried again while Discord is down."""
+        for _ in range(TRIES):
+            if await self.edit(row, words, view):
+                break
+            await self._clock.sleep(10.0)
+        await self._services.drafts.told(row.id)
 
     @property
     def parts(self) -> tuple[Services, Streams, Clock]:
@@ -161,8 +151,10 @@ class _Follower:
                         return await self._heard_end(events, news) or await self._end_of(server)
                     words = self._words()
                     now = self._clock.monotonic()
-                    if words != shown and now - shown_at >= EDIT_GAP and await self._installs.edit(self._row, words, None):
-                        shown, shown_at = words, now
+                    if words != shown and now - shown_at >= EDIT_GAP:
+                        shown_at = now
+                        if await self._installs.edit(self._row, words, None):
+                            shown = words
                     lost = not self._services.live.of(self._server.uuid).node_up
                     if (was_lost and not lost) or now - self._heard > REMIND_EVERY:
                         await self._remind()
