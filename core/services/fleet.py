@@ -1,6 +1,6 @@
-"""Nodes and their addresses as administrators keep them by REST: made, described, moved, removed; which of them have room."""
+"""Nodes and their addresses as administrators keep them by REST: made, described, moved, removed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
@@ -111,21 +111,6 @@ class Fleet:
         """The node's secret, for its configuration file."""
         return self._nodes.address(node).token.secret
 
-    async def with_room(self, memory: int, disk: int, location_ids: Collection[int] = ()) -> list[tuple[Node, tuple[int, int]]]:
-        """Public nodes with so much memory (MB) and disk (MiB) left, and what is given away there; most memory left first."""
-        nodes = await self._directory.some(Node, "public", [True])
-        if location_ids:
-            shorts = {place.short for place in await self._directory.some(Location, "id", location_ids)}
-            nodes = [node for node in nodes if node.location in shorts]
-        allocated = await self._directory.allocated([node.id for node in nodes])
-        fit = []
-        for node in nodes:
-            given = allocated.get(node.id, (0, 0))
-            left_memory = _left(node.memory, node.memory_overallocate, given[0] + memory)
-            if not node.maintenance and left_memory >= 0 and _left(node.disk, node.disk_overallocate, given[1] + disk) >= 0:
-                fit.append((left_memory, node, given))
-        return [(node, given) for _, node, given in sorted(fit, key=lambda entry: (-entry[0], entry[1].id))]
-
     async def add_allocations(self, actor: Actor, node_id: int, addresses: Sequence[str], ports: Sequence[int], alias: str | None) -> int:
         """Give a node every port at every address; those it has already are passed over. Returns how many are new. Raises NotFound."""
         async with self._database.begin() as session:
@@ -155,13 +140,6 @@ class Fleet:
                 raise Conflict("This address belongs to a server.", hint="Take it from the server first.")
             await session.execute(delete(Allocation).where(Allocation.id == allocation_id))
         await self._activity.write(actor, "admin:allocation.delete", metadata={"address": f"{row.ip}:{row.port}"})
-
-
-def _left(whole: int, overallocate: int, given: int) -> int:
-    """What is left of a resource; a node that counts nothing (0) or may give away anything (-1) has always room."""
-    if whole <= 0 or overallocate < 0:
-        return 2**40 - given
-    return whole * (100 + overallocate) // 100 - given
 
 
 def addresses_of(text: str) -> list[str]:

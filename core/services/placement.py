@@ -1,6 +1,7 @@
 """Where a new server goes: the node that answers, has a free port, and the most memory left. Says why none fits; reserves nothing."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -8,7 +9,7 @@ from sqlalchemy import func, select
 from core.clock import Clock
 from core.db.engine import Database
 from core.errors import AerieError, Conflict
-from core.models.node import Node
+from core.models.node import Location, Node
 from core.models.server import Server
 from core.services import amounts
 from core.services.allocations import Allocations, Ports
@@ -40,13 +41,13 @@ class Room:
     def disk_left(self) -> int | None:
         return None if self.disk is None else self.disk - self.disk_given
 
-    def obstacle(self, memory: int, disk: int) -> str:
-        """Why a server of this size does not fit; empty when it does."""
+    def obstacle(self, memory: int, disk: int, *, any_port: bool = True) -> str:
+        """Why a server of this size does not fit; empty when it does. Without `any_port`, whoever asks looks for its address themself."""
         if self.fault:
             return self.fault
         if self.node.maintenance:
             return "it is in maintenance"
-        if not self.ports.free:
+        if any_port and not self.ports.free:
             return "it has no free port" if self.ports.total else "it has no ports"
         if self.memory_left is not None and (memory > self.memory_left or self.memory_left <= 0):
             return f"it has {_left(self.memory_left, 'MB')} of memory left"
@@ -76,19 +77,33 @@ class Placement:
         if not fitting:
             reasons = "; ".join(f"{room.node.name}: {room.obstacle(memory, disk)}" for room in rooms[:6])
             raise Conflict(f"No node can take this server ({reasons}).", hint=_way_out(rooms))
-        return max(fitting, key=lambda room: (room.memory_left is None, room.memory_left or 0, room.ports.free, -room.node.id))
+        return max(fitting, key=_roominess)
+
+    async def fitting(self, memory: int, disk: int, location_ids: Collection[int] = (), *, answering: bool = True) -> list[Room]:
+        """Public nodes, of these locations if any are named, that can take a server of this size; the one `choose` would take first.
+
+        Whoever asks looks for its address themself. Without `answering` the nodes are not asked: what the database says must do.
+        """
+        async with self._database.session() as session:
+            wanted = select(Node).where(Node.public)
+            if location_ids:
+                wanted = wanted.where(Node.location.in_(select(Location.short).where(Location.id.in_(location_ids))))
+            nodes = list(await session.scalars(wanted))
+        rooms = await asyncio.gather(*(self.room(node, ask=answering) for node in nodes))
+        fits = [room for room in rooms if not room.obstacle(memory, disk, any_port=False)]
+        return sorted(fits, key=_roominess, reverse=True)
 
     async def rooms(self) -> list[Room]:
         """Every node, asked at the same time."""
         return await asyncio.gather(*(self.room(node) for node in await self._nodes.all()))
 
-    async def room(self, node: Node) -> Room:
-        """One node, asked now; a node that does not answer shows in `fault`."""
+    async def room(self, node: Node, *, ask: bool = True) -> Room:
+        """One node, asked now unless `ask` is False; a node that does not answer shows in `fault`."""
         async with self._database.session() as session:
             sums = select(func.count(), func.sum(Server.memory), func.sum(Server.disk)).where(Server.node_id == node.id)
             servers, memory, disk = (await session.execute(sums)).one()
         ports = (await self._allocations.counts()).get(node.id, Ports(0, 0))
-        total, fault, version = await self._ask(node)
+        total, fault, version = await self._ask(node) if ask else (self._remembered(node), "", "")
         return Room(
             node,
             ports,
@@ -132,6 +147,11 @@ def _way_out(rooms: list[Room]) -> str:
     if bare is not None:
         return f"Give it ports: `/node ports node:{bare.node.name} do:Add ports:25565-25580`."
     return "Give it less memory or disk, or add a node with `/node create`."
+
+
+def _roominess(room: Room) -> tuple[bool, int, int, int]:
+    """The most memory left first, then the most free ports."""
+    return room.memory_left is None, room.memory_left or 0, room.ports.free, -room.node.id
 
 
 def _whole(amount: int | None, overallocate: int) -> int | None:

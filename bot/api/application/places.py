@@ -89,13 +89,13 @@ class NodeRoutes:
         memory, disk = given.number("memory"), given.number("disk")
         places = given.numbers("location_ids") or [int(text) for text in request.query.getall("location_ids[]", []) if text.isdigit()]
         given.checked()
-        found = await self._services.fleet.with_room(memory, disk, places)
+        found = await self._services.placement.fitting(memory, disk, places, answering=False)
         if not found:
             raise PanelError(400, "NoViableNodeException", "No node has so much memory and disk left.", hint="Ask for less, or add a node.")
         paging = Paging.of(request)
         page = paging.cut(found) if "page" in request.query else found
-        extra = [{"sum_memory": str(sums[0]), "sum_disk": str(sums[1])} for _, sums in page]
-        shown = await Shown.to(request, self._directory).nodes([node for node, _ in page], includes(request), extra)
+        extra = [{"sum_memory": str(room.memory_given), "sum_disk": str(room.disk_given)} for room in page]
+        shown = await Shown.to(request, self._directory).nodes([room.node for room in page], includes(request), extra)
         return paged(request, shown, paging, len(found)) if "page" in request.query else answer(collection(shown))
 
     async def show(self, request: web.Request) -> web.Response:

@@ -213,11 +213,12 @@ class ServerRoutes:
             ports = set(ports_of([str(span) for span in spans if span is not None]))
         except Invalid as error:
             raise PanelError(400, "PortOutOfRangeException", str(error)) from error
-        fit = await self._services.fleet.with_room(limits.memory, limits.disk, places)
+        fit = await self._services.placement.fitting(limits.memory, limits.disk, places)
         if not fit:
-            raise PanelError(400, "NoViableNodeException", "No node has so much memory and disk left.", hint="Ask for less, or add a node.")
-        for node, _ in fit:
-            free = await self._free(node, ports, dedicated=given.flag("deploy.dedicated_ip"))
+            hint = "Ask for less, or add a node; a node must answer."
+            raise PanelError(400, "NoViableNodeException", "No node has so much memory and disk left.", hint=hint)
+        for room in fit:
+            free = await self._free(room.node, ports, dedicated=given.flag("deploy.dedicated_ip"))
             if free is not None:
                 return Place(free)
         raise PanelError(400, "NoViableAllocationException", "No node with room has a free address.", hint="Add allocations to a node.")

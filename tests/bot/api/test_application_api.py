@@ -9,6 +9,7 @@ import pytest
 from core.services.api_keys import READ
 from core.vocabulary import KeyKind
 from tests.bot.api.keyring import Ring, keyring
+from tests.control_plane import SYSTEM
 
 SERVERS = "/api/application/servers"
 
@@ -128,6 +129,24 @@ async def test_nodes_with_room_are_found(ring: Ring) -> None:
         status, body = await ring.call("admin", "GET", f"{deployable}?{query}")
         assert (status, body["errors"][0]["code"]) == (400, "NoViableNodeException"), query
     assert (await ring.call("admin", "GET", deployable))[0] == 422
+
+
+async def test_a_server_goes_where_it_would_go_from_discord(ring: Ring) -> None:
+    """To the node with the most room that answers and has a free address; never to one that is away."""
+    stage = ring.stage
+    await addresses(ring, "25565")
+    silent, _ = await stage.services.nodes.create("silent", "http://127.0.0.1:9", None, memory=10**6)
+    await stage.services.allocations.add(SYSTEM, "silent", "25565", ip="127.0.0.1")
+    deployable = await ring.call("admin", "GET", "/api/application/nodes/deployable?memory=1024&disk=0")
+    assert {one["attributes"]["id"] for one in deployable[1]["data"]} == {silent.id, stage.node.id}
+    deploy = {"locations": [], "port_range": [], "dedicated_ip": False}
+    status, body = await ring.call("admin", "POST", SERVERS, json=order(ring, deploy=deploy))
+    assert (status, body["attributes"]["node"]) == (201, stage.node.id)
+    status, body = await ring.call("admin", "POST", SERVERS, json=order(ring, name="Next", external_id="x", deploy=deploy))
+    assert (status, body["errors"][0]["code"]) == (400, "NoViableAllocationException")
+    await stage.fake.down()
+    status, body = await ring.call("admin", "POST", SERVERS, json=order(ring, name="Next", external_id="x", deploy=deploy))
+    assert (status, body["errors"][0]["code"]) == (400, "NoViableNodeException")
 
 
 async def test_ports_are_given_to_a_node_by_ranges(ring: Ring) -> None:

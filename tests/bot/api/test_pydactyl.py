@@ -11,6 +11,7 @@ from pydactyl import PterodactylClient
 from pydactyl.exceptions import PterodactylApiError
 from requests import HTTPError
 
+from core.tokens import NodeToken
 from tests.bot.api.keyring import Ring, keyring
 
 
@@ -66,7 +67,9 @@ async def test_an_administrator_builds_from_nothing(ring: Ring) -> None:
                 "node two", "spare", place["id"], "127.0.0.1", 4096, 20000, use_ssl=False, daemon_listen=url, daemon_sftp=2022
             )["attributes"]
             assert (node["location_id"], node["daemon_listen"], node["memory"]) == (place["id"], url, 4096)
-            assert len(api.nodes.get_node_config(node["id"])["token"]) == 64
+            config = api.nodes.get_node_config(node["id"])
+            assert len(config["token"]) == 64
+            ring.stage.fake.token = NodeToken(config["token_id"], config["token"])  # as its owner would configure it
             api.nodes.create_allocations(node["id"], "127.0.0.1", ["25565", "25570-25575"])
             assert len(api.nodes.list_node_allocations(node["id"])) == 7
             nest = api.nests.list_nests().data[0]["attributes"]
