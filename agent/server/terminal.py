@@ -188,4 +188,4 @@ class Terminal:
         standing = self._standing
         if standing.state is ServerState.STARTING and not standing.ready.is_set() and any(map(self.detector.sees, lines)):
             standing.ready.set()
-            standing.become(ServerState.RUNNING, "Its console showed the ready line.")
+            standing.become(ServerState.RUNNING, "")  # as it should be: nothing to explain

@@ -10,7 +10,7 @@ from bot.ui.text import clip, code, plain
 from core.clock import unix
 from core.models.activity import Activity
 from core.permissions import MEANINGS, meaning
-from core.vocabulary import Outcome
+from core.vocabulary import ActorKind, Outcome
 
 
 class Words(NamedTuple):
@@ -139,13 +139,18 @@ def words_of(event: str) -> Words:
 def sentence_of(row: Activity, names: Mapping[int, str]) -> str:
     """Who did or wanted what, when, from where, and what came of it; at most LINE characters."""
     outcome = Outcome(row.outcome) if row.outcome in list(Outcome) else Outcome.OK
-    words, who = words_of(row.event), f"**{plain(row.actor_name, 60) or 'Somebody'}**"
+    words, who = words_of(row.event), _who(row)
     what = (words.did if outcome is Outcome.OK else words.do).format(it=_server(row, names))
     wanted = "" if outcome is Outcome.OK else "wanted to "
     line = f"{_ICONS[outcome]}<t:{unix(row.at)}:R> {who} {wanted}{what}{_details(row.details)}{_origin(row)}"
     if outcome is not Outcome.OK:
         line += f": {'it failed' if outcome is Outcome.FAILED else 'refused'}. {plain(row.reason, 160)}".rstrip()
     return clip(line, LINE)
+
+
+def _who(row: Activity) -> str:
+    name = f"**{plain(row.actor_name, 60) or 'Somebody'}**"
+    return f"The node {name}" if row.actor_kind == ActorKind.NODE else name
 
 
 def _server(row: Activity, names: Mapping[int, str]) -> str:

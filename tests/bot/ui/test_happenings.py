@@ -40,6 +40,7 @@ def test_who_did_what_when_and_where() -> None:
         ),
         ({"outcome": "failed", "reason": "Down."}, "⚠️ <t:1767225600:R> **Ada** wanted to start **Luanti** in <#7>: it failed. Down."),
         ({"server_id": None}, "started a server that is gone (`8d3f01ab`) in <#7>"),
+        ({"actor_kind": "node", "actor_name": "n1", "event": "server:install"}, "> The node **n1** installed **Luanti** in <#7>"),
         ({"origin": "203.0.113.9"}, "started **Luanti** from 203.0.113.9"),
         ({"event": "server:websocket.connect"}, "see **Luanti**, its state and its console in <#7>"),
         ({"event": "other:{it}`@everyone"}, "on **Luanti** in <#7>"),
