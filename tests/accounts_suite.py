@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,9 +22,10 @@ from core.models.server import Server
 from core.models.user import Farewell, User
 from core.protocol.remote import ActivityEntry, SftpAuth, SftpGrant
 from core.services.members import Described
+from core.services.people import Person
 from core.tokens import socket_jti
 from core.vocabulary import ActorKind, Outcome, ServerStatus
-from tests.control_plane import GUILD, MODERATOR_ROLE, OWNER, Stage, member, owner, staged
+from tests.control_plane import GUILD, MODERATOR_ROLE, OWNER, SYSTEM, Stage, member, owner, staged
 
 
 class Roles:
@@ -521,3 +523,19 @@ async def test_stock_wings_is_told_by_its_tokens(database_url: str) -> None:
         await stage.services.sessions.end(user)
         assert await stage.services.sessions.deliver() == 0
         assert stage.fake.denied == [(made.uuid, [socket_jti(str(user.id), made.uuid), socket_jti(user.uuid, made.uuid)])]
+
+
+async def test_whoever_ceases_to_own_or_to_administer_is_sent_away(world: World) -> None:
+    made = await world.a_server()
+    services, ada = world.services, await world.services.users.of(owner())
+    await services.guilds.bind(GUILD, OWNER, "The Nest, renamed")
+    await services.sessions.deliver()
+    assert world.fake.farewells == []
+    await services.guilds.bind(GUILD, 12, "The Nest")
+    plain = Person("root@example.org", "root", "R", "T", root_admin=False)
+    root = await services.people.create(SYSTEM, replace(plain, root_admin=True))
+    await services.people.update(SYSTEM, root.id, replace(plain, root_admin=True, first_name="Ruth"))
+    await services.people.update(SYSTEM, root.id, plain)
+    await services.people.delete(SYSTEM, root.id)
+    await services.sessions.deliver()
+    assert world.fake.farewells == [(ada.uuid, [made.uuid]), (root.uuid, [made.uuid]), (root.uuid, [made.uuid])]

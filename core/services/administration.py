@@ -24,8 +24,8 @@ from core.services.activity import ActivityLog
 from core.services.live import LiveBoard
 from core.services.nodes import Nodes
 from core.services.servers import Extras, Limits
+from core.services.sessions import Sessions
 from core.services.startup import check_value
-from core.tokens import socket_jti
 from core.vocabulary import ServerStatus
 
 log = logging.getLogger(__name__)
@@ -44,10 +44,11 @@ class Build:
 
 
 class Administration:
-    def __init__(self, database: Database, activity: ActivityLog, nodes: Nodes, live: LiveBoard) -> None:
+    def __init__(self, database: Database, activity: ActivityLog, nodes: Nodes, sessions: Sessions, live: LiveBoard) -> None:
         self._database = database
         self._activity = activity
         self._nodes = nodes
+        self._sessions = sessions
         self._live = live
 
     async def guild_for(self, user: User) -> int | None:
@@ -59,14 +60,14 @@ class Administration:
         return chosen[0].id if len(chosen) == 1 else None
 
     async def details(self, actor: Actor, server_id: int, *, name: str, owner_id: int, external_id: str | None, description: str) -> Server:
-        """Name, owner and description. A former owner's consoles are closed. Raises NotFound and Conflict."""
+        """Name, owner and description. A former owner's sessions end. Raises NotFound and Conflict."""
         async with self._database.session() as session:
             before = await session.get(Server, server_id)
             former = before.owner_id if before is not None else None
         await self._change(server_id, {"name": name, "owner_id": owner_id, "external_id": external_id, "description": description})
         server = await self._told(server_id)
-        if former is not None and former != owner_id:
-            await self._quietly(server, self._nodes.client(server.node).deny(server.uuid, [socket_jti(str(former), server.uuid)]))
+        if former is not None and former != owner_id and (user := await self._user(former)) is not None:
+            await self._sessions.end(user, server_id=server.id)
         await self._activity.write(actor, "admin:server.details", server, metadata={"name": name, "owner": owner_id})
         return server
 
@@ -124,6 +125,10 @@ class Administration:
         await self._change(server_id, {"status": status if suspended else None})
         await self._activity.write(actor, f"admin:server.{'suspend' if suspended else 'unsuspend'}", server)
         await self._told(server_id)
+
+    async def _user(self, user_id: int) -> User | None:
+        async with self._database.session() as session:
+            return await session.get(User, user_id)
 
     async def _change(self, server_id: int, values: Mapping[str, object]) -> None:
         try:

@@ -127,7 +127,7 @@ def build(
     return Services(
         access=access,
         activity=activity,
-        administration=Administration(database, activity, nodes, live),
+        administration=Administration(database, activity, nodes, sessions, live),
         allocations=allocations,
         api_keys=ApiKeys(database, activity, clock),
         alert_sources=AlertSources(database, access, activity, seal, clock),
@@ -145,7 +145,7 @@ def build(
         locations=Locations(database, activity, clock),
         network=Network(database, access, activity, nodes),
         nodes=nodes,
-        people=People(database, activity, clock),
+        people=People(database, activity, sessions, clock),
         placement=placement,
         power=Power(access, activity, nodes, live),
         servers=servers,

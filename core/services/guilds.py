@@ -33,16 +33,19 @@ class Guilds:
         self._clock = clock
 
     async def bind(self, guild_id: int, owner_id: int, name: str) -> Guild:
-        """Know a guild, or learn its new owner and name. Call on every GUILD_CREATE and GUILD_UPDATE."""
+        """Know a guild, or learn its new owner and name; a former owner's sessions end. Call on every GUILD_CREATE and GUILD_UPDATE."""
         try:
             async with self._database.begin() as session:
                 row = await session.get(Guild, guild_id)
                 if row is None:
                     row = Guild(id=guild_id, created_at=self._clock.now(), name=name[:191], owner_id=owner_id)
                     session.add(row)
+                former = row.owner_id
                 row.name, row.owner_id = name[:191], owner_id
         except IntegrityError:
             return await self.bind(guild_id, owner_id, name)
+        if former != owner_id:
+            await self._sessions.end_of([former], guild_id=guild_id)
         return row
 
     async def get(self, guild_id: int) -> Guild | None:

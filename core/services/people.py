@@ -14,6 +14,7 @@ from core.errors import Conflict, NotFound
 from core.models.server import Server
 from core.models.user import User
 from core.services.activity import ActivityLog
+from core.services.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,10 @@ class Person:
 
 
 class People:
-    def __init__(self, database: Database, activity: ActivityLog, clock: Clock) -> None:
+    def __init__(self, database: Database, activity: ActivityLog, sessions: Sessions, clock: Clock) -> None:
         self._database = database
         self._activity = activity
+        self._sessions = sessions
         self._clock = clock
 
     async def create(self, actor: Actor, person: Person) -> User:
@@ -62,13 +64,14 @@ class People:
         return row
 
     async def update(self, actor: Actor, user_id: int, person: Person) -> User:
-        """Raises NotFound and Conflict."""
+        """Whoever administers Aerie no longer is signed out everywhere. Raises NotFound and Conflict."""
         await self._refuse_twins(person, user_id)
         try:
             async with self._database.begin() as session:
                 row = await session.get(User, user_id)
                 if row is None:
                     raise NotFound("There is no such user.")
+                lessened = row.root_admin and not person.root_admin
                 for name, value in person.columns.items():
                     setattr(row, name, value)
                 if row.discord_id is None:
@@ -76,11 +79,13 @@ class People:
                 row.updated_at = self._clock.now()
         except IntegrityError as error:
             raise _taken() from error
+        if lessened:
+            await self._sessions.end(row)
         await self._activity.write(actor, "admin:user.update", metadata={"user": row.uuid, "username": row.username})
         return row
 
     async def delete(self, actor: Actor, user_id: int) -> None:
-        """Raises NotFound, and Conflict while they own servers."""
+        """Their sessions end. Raises NotFound, and Conflict while they own servers."""
         async with self._database.begin() as session:
             row = await session.get(User, user_id)
             if row is None:
@@ -88,6 +93,7 @@ class People:
             if await session.scalar(select(func.count()).select_from(Server).where(Server.owner_id == user_id)):
                 raise Conflict("This user still owns servers.", hint="Give the servers to somebody else, or delete them first.")
             await session.execute(delete(User).where(User.id == user_id))
+        await self._sessions.end(row)
         await self._activity.write(actor, "admin:user.delete", metadata={"user": row.uuid, "username": row.username})
 
     async def _refuse_twins(self, person: Person, own_id: int | None) -> None:
