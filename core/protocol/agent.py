@@ -137,4 +137,4 @@ class ErrorBody(Wire):
 
 
 NodeUpdate = dict[str, Any]
-"""`POST /api/update`: a partial node configuration; only an allowlist of keys is honoured (see agent/api/system.py)."""
+"""`POST /api/update`: a node's configuration; our agents do not apply it and say so (see agent/api/system.py)."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import aiohttp
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
 
 from core import errors
 from core.clock import Clock
@@ -22,9 +22,11 @@ from core.protocol.agent import (
     DenyRequest,
     ErrorBody,
     LogsResponse,
+    NodeUpdate,
     PowerRequest,
     ServerDescription,
     SystemV2,
+    UpdateResponse,
 )
 from core.rpc.circuit import Circuit
 from core.tokens import NodeToken
@@ -43,6 +45,7 @@ _SYSTEM = TypeAdapter(SystemV2)
 _SERVER = TypeAdapter(ServerDescription)
 _SERVERS = TypeAdapter(list[ServerDescription])
 _LOGS = TypeAdapter(LogsResponse)
+_UPDATED = TypeAdapter(UpdateResponse)
 
 _TOLD: dict[str, type[AerieError]] = {
     kind.code: kind
@@ -130,6 +133,11 @@ class NodeClient:
     async def deauthorize(self, user: str, servers: list[str]) -> None:
         """End a user's sessions on these servers. Raises NotFound from a Wings before 1.12, which cannot."""
         await self._call("POST", "/api/deauthorize-user", Deauthorize(user=user, servers=servers))
+
+    async def update(self, configuration: NodeUpdate) -> bool:
+        """Hand the node its changed configuration; answers whether it applied it, which its owner's settings may forbid."""
+        body = RootModel[NodeUpdate](configuration)
+        return self._read(await self._call("POST", "/api/update", body), _UPDATED).applied
 
     async def _call(self, method: str, path: str, body: BaseModel | None = None, *, offline: int | None = None) -> "_Answer":
         self.circuit.enter()

@@ -3,7 +3,10 @@
 Methods with an actor ask whether they may; `create` and `move` are Aerie's own.
 """
 
+import asyncio
+import logging
 import re
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from sqlalchemy import delete, func, select
@@ -12,16 +15,21 @@ from sqlalchemy.exc import IntegrityError
 from core.actor import Actor
 from core.clock import Clock
 from core.db.engine import Database
-from core.errors import BadRequest, Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from core.errors import AerieError, BadRequest, Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from core.log import hide
 from core.models.node import Location, Node
 from core.models.server import Server
+from core.protocol.agent import NodeUpdate
 from core.rpc.client import NodeAddress, NodeClient
 from core.rpc.pool import NodePool
 from core.seal import Seal
 from core.services.access import Access
 from core.services.activity import ActivityLog
 from core.tokens import NodeToken, new_node_token, same
+
+log = logging.getLogger(__name__)
+
+TELL_WITHIN = 5.0  # s
 
 
 class Nodes:
@@ -165,6 +173,23 @@ class Nodes:
     def client(self, node: Node) -> NodeClient:
         """The hand on this node."""
         return self._pool.client(self.address(node))
+
+    async def tell(self, known: NodeAddress, row: Node, configuration: NodeUpdate) -> str:
+        """Hand a node its changed configuration, let in by the token that it was `known` with. Answers why it does not use it, or nothing.
+
+        Best effort, within a few seconds: a node that is away must be given its configuration by hand. Raises nothing of the node's.
+        """
+        try:
+            async with asyncio.timeout(TELL_WITHIN):
+                applied = await self._pool.client(replace(known, name=row.name, url=row.url)).update(configuration)
+            trouble = "" if applied else f"The node {row.name} keeps the settings of its own file."
+        except TimeoutError:
+            trouble = f"The node {row.name} did not answer in time."
+        except AerieError as error:
+            trouble = error.message
+        if trouble:
+            log.warning("%s It must be given its changed configuration by hand.", trouble)
+        return trouble
 
     async def authenticate(self, bearer: str | None) -> Node:
         """The node behind an `id.token` bearer. Raises Unauthenticated (none), BadRequest (not of that shape), Forbidden (wrong)."""

@@ -46,6 +46,8 @@ class FakeNode:
         self.ours = ours
         self.port = 0
         self.servers: dict[str, FakeServer] = {}
+        self.updates: list[dict[str, Any]] = []
+        """Configurations it was handed; stock Wings applies them, ours do not."""
         self.created: list[dict[str, Any]] = []
         """Bodies of each order to make a server."""
         self.farewells: list[tuple[str, list[str]]] = []
@@ -65,6 +67,7 @@ class FakeNode:
         """Listen, on the same port as before."""
         app = web.Application(middlewares=[self._door])
         app.router.add_get("/api/system", self._system)
+        app.router.add_post("/api/update", self._update)
         app.router.add_get("/api/servers", self._all)
         app.router.add_post("/api/servers", self._create)
         app.router.add_get("/api/servers/{uuid}", self._one)
@@ -173,6 +176,10 @@ class FakeNode:
         body = await request.json()
         self.farewells.append((body["user"], body["servers"]))
         return web.Response(status=204)
+
+    async def _update(self, request: web.Request) -> web.Response:
+        self.updates.append(await request.json())
+        return web.json_response({"applied": not self.ours})
 
     async def _create(self, request: web.Request) -> web.Response:
         self.created.append(await request.json())

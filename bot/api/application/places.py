@@ -116,7 +116,13 @@ class NodeRoutes:
         known, given = await self._node(request), await Input.of(request)
         plan = await self._plan(given, known)
         reset = given.value("reset_secret") is True
-        return await self._one(request, await self._services.fleet.update(caller_of(request).actor, known.id, plan, reset_secret=reset))
+        before = self._services.nodes.address(known)
+        row = await self._services.fleet.update(caller_of(request).actor, known.id, plan, reset_secret=reset)
+        fresh = resources.configuration(row, self._services.fleet.secret(row), self._services.nodes.origin)
+        trouble = await self._services.nodes.tell(before, row, fresh)
+        shown = (await Shown.to(request, self._directory).nodes([row], includes(request)))[0]
+        hint = "Give its daemon the configuration by hand: GET /api/application/nodes/{id}/configuration."
+        return answer({**shown, "meta": {"aerie_notice": f"{trouble} {hint}"}} if trouble else shown)
 
     async def delete(self, request: web.Request) -> web.Response:
         try:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from core.services.api_keys import READ
+from core.tokens import NodeToken
 from core.vocabulary import KeyKind
 from tests.bot.api.keyring import Ring, keyring
 from tests.control_plane import SYSTEM
@@ -109,6 +110,27 @@ async def test_a_nodes_configuration_is_what_its_daemon_needs(ring: Ring) -> Non
     assert status == 200
     _, fresh = await ring.call("admin", "GET", f"/api/application/nodes/{node.id}/configuration")
     assert fresh["token"] != ring.stage.fake.token.secret
+
+
+async def test_a_changed_node_is_told_and_the_answer_says_when_it_does_not_use_it(ring: Ring, caplog: pytest.LogCaptureFixture) -> None:
+    fake, path = ring.stage.fake, f"/api/application/nodes/{ring.stage.node.id}"
+    fake.ours = False
+    status, body = await ring.call("admin", "PATCH", path, json=a_node(ring, reset_secret=True))
+    assert (status, "meta" in body) == (200, False)
+    _, configuration = await ring.call("admin", "GET", f"{path}/configuration")
+    assert fake.updates == [configuration]
+    assert configuration["token"] != fake.token.secret
+    fake.token = NodeToken(configuration["token_id"], configuration["token"])  # as Wings does
+    fake.ours = True
+    status, body = await ring.call("admin", "PATCH", path, json=a_node(ring, memory=4096))
+    assert (status, body["attributes"]["memory"], len(fake.updates)) == (200, 4096, 2)
+    assert "keeps the settings of its own file" in body["meta"]["aerie_notice"]
+    await fake.down()
+    status, body = await ring.call("admin", "PATCH", path, json=a_node(ring, reset_secret=True))
+    assert status == 200
+    assert "refused the connection" in body["meta"]["aerie_notice"]
+    assert caplog.text.count("by hand") == 2
+    assert fake.token.secret not in caplog.text
 
 
 def a_node(ring: Ring, **changes: Any) -> dict[str, Any]:
@@ -279,6 +301,8 @@ async def test_startup_and_details_are_replaced_whole(ring: Ring) -> None:
     assert (body["attributes"]["name"], body["attributes"]["user"]) == ("Named", ring.users["stranger"].id)
     _, body = await ring.call("admin", "PATCH", f"{SERVERS}/{server.id}/details", json={"name": "Named", "user": ring.users["root"].id})
     assert (body["attributes"]["external_id"], body["attributes"]["description"]) == (None, "")
+    await ring.stage.services.sessions.deliver()
+    assert ring.stage.fake.farewells == [(ring.users["stranger"].uuid, [server.uuid])]
 
 
 async def test_a_server_is_deleted_with_its_node_or_by_force(ring: Ring) -> None:
