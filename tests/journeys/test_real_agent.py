@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
 from agent.app import Agent
 from agent.app import running as agent_running
 from bot.app import Bot
+from core.actor import Actor
 from core.config import AgentConfig
 from core.models.server import Server
-from core.vocabulary import ServerState
+from core.vocabulary import ActorKind, ServerState
 from sandbox.person import Person
 from tests.journeys.stage import EGG, SYSTEM, Stage, until
 from tests.journeys.test_power import says
@@ -131,3 +133,26 @@ async def test_a_kill_overtakes_a_start(bot: Bot, game: Server, ada: Person) -> 
     question = await ada.answer(await ada.run("server kill", "general", server="guess"))
     await ada.answer(await ada.press(question, "Kill guess"), says(ada, "killed"), timeout=20)
     await until(lambda: bot.services.live.of(game.uuid).state is ServerState.OFFLINE, "the end")
+
+
+async def test_a_console_token_that_was_given_out_ends_with_the_grant(bot: Bot, game: Server, ada: Person, cleo: Person) -> None:
+    granted = await ada.run("access grant", "general", who=cleo.me["id"], level="viewer", server="guess")
+    await ada.answer(granted, says(ada, "is now viewer"), timeout=PATIENT)
+    like = Actor(ActorKind.DISCORD, "Cleo", discord_id=int(cleo.me["id"]), guild_id=game.guild_id)
+    user = await bot.services.users.of(like)
+    let_in = bot.services.sockets.admit(user, game, await bot.services.access.permissions_of(user, game))
+
+    async def told(socket: ClientWebSocketResponse) -> str:
+        await socket.send_json({"event": "auth", "args": [let_in.token]})
+        return str((await socket.receive_json(timeout=PATIENT))["event"])
+
+    async with ClientSession() as http:
+        async with http.ws_connect(let_in.socket, origin=f"http://127.0.0.1:{bot.port}") as socket:
+            assert await told(socket) == "auth success"
+            revoked = await ada.run("access revoke", "general", who=cleo.me["id"], server="guess")
+            await ada.answer(revoked, says(ada, "no longer granted"), timeout=PATIENT)
+            async with asyncio.timeout(PATIENT):
+                while (await socket.receive()).type is WSMsgType.TEXT:
+                    pass
+        async with http.ws_connect(let_in.socket, origin=f"http://127.0.0.1:{bot.port}") as socket:
+            assert await told(socket) == "jwt error"
