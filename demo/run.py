@@ -20,7 +20,7 @@ from demo.children import NotStarted
 from demo.folder import AlreadyRunning
 from demo.play import HOST, Play, playing, sandbox_program, until_stopped
 from demo.programs import agent_program, bot_program
-from demo.seeding import egg_of, hand_over, seed
+from demo.seeding import egg_of, hand_over, seed, services_of
 from demo.stage import Stage, staged
 from demo.tour import TourFailed, tour_of
 from sandbox.person import NotSeen, Refused
@@ -31,10 +31,10 @@ logging.getLogger("core").addHandler(logging.NullHandler())  # what the seeding 
 @asynccontextmanager
 async def performing(stage: Stage) -> AsyncIterator[Play]:
     """Local Discord, bot and agents, all ready. Raises NotStarted with the log of the one at fault."""
-    async with playing(stage, [sandbox_program(stage)]) as hall:
-        await seed(stage, hall.address)
+    async with playing(stage, [sandbox_program(stage)]) as hall, services_of(stage) as services:
+        await seed(services, stage, hall.address)
         async with playing(stage, [bot_program(stage), *(agent_program(stage, node) for node in cast.NODES)]) as play:
-            await hand_over(stage)
+            await hand_over(services)
             yield Play(stage, {**hall.children, **play.children})
 
 

@@ -33,9 +33,9 @@ TAKEN_SECONDS = 60.0
 QUORUM, COUNTDOWN = 3, (10, 5)
 
 
-async def seed(stage: Stage, address: str) -> None:
+async def seed(services: Services, stage: Stage, address: str) -> None:
     """Bring the demo's database in order; `address` is where its local Discord answers. Its nodes are not up yet."""
-    async with Person.connect(address, "Ada") as ada, _services(stage) as services:
+    async with Person.connect(address, "Ada") as ada:
         guild = int(ada.guild["id"])
         owner = _owner(ada, guild)
         first = await services.guilds.get(guild) is None
@@ -49,29 +49,29 @@ async def seed(stage: Stage, address: str) -> None:
         await _source(services, stage, ada, owner)
 
 
-async def hand_over(stage: Stage) -> None:
+async def hand_over(services: Services) -> None:
     """Once the nodes are up, give them the servers that were made before they were, and wait until these can be started.
 
     Raises NotStarted, and the nodes' errors.
     """
     clock = SystemClock()
-    async with _services(stage) as services:
-        waiting = [server for server in await services.servers.all() if server.waits_for_node]
-        for server in waiting:
-            await services.servers.remind(server.uuid)
-        deadline = clock.monotonic() + TAKEN_SECONDS
-        while waiting := [server for server in waiting if not await _installed(services, server)]:
-            if clock.monotonic() > deadline:
-                names = ", ".join(server.name for server in waiting)
-                raise NotStarted(f"After {TAKEN_SECONDS:.0f} s these servers are not ready on their nodes: {names}.")
-            await clock.sleep(0.1)
+    waiting = [server for server in await services.servers.all() if server.waits_for_node]
+    for server in waiting:
+        await services.servers.remind(server.uuid)
+    deadline = clock.monotonic() + TAKEN_SECONDS
+    while waiting := [server for server in waiting if not await _installed(services, server)]:
+        if clock.monotonic() > deadline:
+            names = ", ".join(server.name for server in waiting)
+            raise NotStarted(f"After {TAKEN_SECONDS:.0f} s these servers are not ready on their nodes: {names}.")
+        await clock.sleep(0.1)
 
 
 async def _installed(services: Services, server: Server) -> bool:
     return any(row.event == "server:install" for row in await services.activity.recent(server, 10))
 
 
-def _services(stage: Stage) -> AbstractAsyncContextManager[Services]:
+def services_of(stage: Stage) -> AbstractAsyncContextManager[Services]:
+    """The control plane's services on the demo's database, beside its bot."""
     stores, origin = stage.stores, f"http://{HOST}:{stage.remembered.ports['bot']}"
     return opened(stores.database_url, backplane_url=stores.backplane_url, key=stage.remembered.secrets["seal"], origin=origin)
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from demo import cast
+from demo.run import performing, suggestions
 from demo.stage import Stage, staged
+from sandbox.person import Person
 from setup.engine_api import EngineApi, EngineError, query
 from setup.processes import started_at
 
@@ -82,3 +84,23 @@ async def test_what_a_killed_demo_left_is_swept_and_its_servers_are_kept(docker_
     async with staged(tmp_path, tmp_path / "engine") as stage:
         assert stage.remembered.servers["freeciv"] == server
         assert not _exists(docker_host, server)
+
+
+async def test_the_demo_comes_up_with_two_nodes_and_three_servers_that_can_be_started(tmp_path: Path) -> None:
+    async with staged(tmp_path, tmp_path / "engine", docker=False) as stage, performing(stage) as play:
+        async with Person.connect(play.address, "Ada") as ada:
+            await ada.wait_until(lambda: any(command["name"] == "node" for command in ada.commands), 60, what="the commands")
+            for number in range(30):
+                shown = await ada.answer(await ada.run("node list", "status" if number % 2 else "general"), timeout=30)
+                if ada.text_of(shown).count("🟢 answers") == len(cast.NODES):
+                    break
+            else:
+                pytest.fail(f"the nodes do not answer: {ada.text_of(shown)}")
+            listed = ada.text_of(await ada.answer(await ada.run("server list", "general"), timeout=30))
+            assert all(server in listed for server in cast.SERVERS)
+            started = await ada.run("server start", "general", server="aliens")
+            await ada.answer(started, lambda message: "running" in ada.text_of(message), timeout=60)
+        lines = "\n".join(suggestions(stage))
+        assert f"/webhooks/{stage.folder.webhook.read_text()}" in lines
+        assert f"sftp -P {stage.remembered.ports['sftp-attic']}" in lines
+    assert not list((tmp_path / "processes").glob("*.json"))
