@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,8 @@ STOP_SECONDS = 15.0
 STABLE_SECONDS = 20.0  # a program that lived so long may die again without a longer pause
 LONGEST_PAUSE = 15.0
 POLL_SECONDS = 0.05
+GROUND = ("mariadb", "redis", "sandbox")
+"""What the demo's other programs lean on."""
 
 
 class NotStarted(Exception):
@@ -184,6 +187,12 @@ async def answers(host: str, port: int, path: str, headers: Mapping[str, str] | 
 
 
 def end_leftovers(folder: Path) -> list[str]:
-    """End programs that a killed demo left running; their names."""
+    """End programs that a killed demo left running; their names. What others lean on goes last, or they would wait for it."""
     records = sorted((folder / "processes").glob("*.json"))
-    return [record.stem for record in records if processes.end(record, STOP_SECONDS)]
+    leaned_on = [record for record in records if record.stem in GROUND]
+    ended: list[str] = []
+    for wave in ([record for record in records if record not in leaned_on], leaned_on):
+        with ThreadPoolExecutor(max_workers=max(1, len(wave))) as hands:
+            there = list(hands.map(lambda record: processes.end(record, STOP_SECONDS), wave))
+        ended += [record.stem for record, was_there in zip(wave, there, strict=True) if was_there]
+    return ended

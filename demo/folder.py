@@ -17,7 +17,7 @@ from pathlib import Path
 from core.seal import new_key
 from core.tokens import new_node_token
 from demo import cast
-from setup.sockets import free_port
+from setup.sockets import Claims, free_port
 
 
 class AlreadyRunning(Exception):
@@ -90,11 +90,11 @@ class Folder:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def remember(self) -> Remembered:
-        """What an earlier run chose, or new choices; ports that somebody else took meanwhile are chosen anew."""
+    def remember(self, claims: Claims | None = None) -> Remembered:
+        """What an earlier run chose, or new choices; ports that somebody else took or claimed meanwhile are chosen anew."""
         old = self.recall() or Remembered({}, {}, uuid.uuid4().hex[:8], {})
         made = Remembered(
-            ports=_free_ports(old.ports),
+            ports=_free_ports(old.ports, claims),
             servers={name: str(uuid.uuid4()) for name in cast.SERVERS} | old.servers,
             mark=old.mark,
             secrets=_new_secrets() | old.secrets,
@@ -112,15 +112,13 @@ class Folder:
             return "A demo is already starting in this folder; wait for it, or stop it first."
 
 
-def _free_ports(before: Mapping[str, int]) -> dict[str, int]:
-    taken: set[int] = set()
-    ports = {}
+def _free_ports(before: Mapping[str, int], claims: Claims | None) -> dict[str, int]:
+    ports: dict[str, int] = {}
     for name, preferred in cast.ports().items():
         udp = cast.played(name)
         ports[name] = free_port(before.get(name, preferred), host="0.0.0.0" if udp else "127.0.0.1", udp=udp)
-        while ports[name] in taken:
+        while list(ports.values()).count(ports[name]) > 1 or not (claims is None or claims.take(ports[name])):
             ports[name] = free_port(udp=udp)
-        taken.add(ports[name])
     return ports
 
 

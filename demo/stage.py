@@ -19,6 +19,7 @@ from setup import engine
 from setup.engine import Engine
 from setup.engine_api import EngineApi
 from setup.progress import say
+from setup.sockets import Claims
 
 INSTALLER = "_installer"
 """What an agent puts behind a server's uuid to name the container of its install script."""
@@ -65,6 +66,7 @@ async def staged(root: Path, engine_folder: Path, fresh: bool = False, docker: b
     folder = Folder(root)
     async with AsyncExitStack() as stack:
         stack.enter_context(folder.locked())
+        claims = stack.enter_context(Claims())
         if leftovers := await asyncio.to_thread(end_leftovers, root):
             say(f"✓ Ended what an earlier demo left running: {', '.join(leftovers)}")
         before = folder.recall()
@@ -82,7 +84,7 @@ async def staged(root: Path, engine_folder: Path, fresh: bool = False, docker: b
             ready = None
         if fresh:
             folder.clear()
-        remembered = folder.remember()
+        remembered = folder.remember(claims)
         stores = await stack.enter_async_context(stored(folder, remembered))
         stage = Stage(folder, remembered, ready, missing, stores)
         write_seed(stage)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from demo.folder import AlreadyRunning, Folder
+from setup.sockets import Claims
 
 
 def test_a_second_demo_is_told_where_the_first_is(tmp_path: Path) -> None:
@@ -33,3 +34,14 @@ def test_clearing_forgets_all_but_the_lock(tmp_path: Path) -> None:
         before = folder.remember()
         folder.clear()
         assert folder.remember().servers != before.servers
+
+
+def test_two_demos_that_start_at_once_choose_different_ports(tmp_path: Path) -> None:
+    (tmp_path / "locks").mkdir()
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    with Claims(tmp_path / "locks") as mine, Claims(tmp_path / "locks") as others:
+        first = Folder(tmp_path / "one").remember(mine)
+        (tmp_path / "other" / "demo.json").write_text((tmp_path / "one" / "demo.json").read_text())
+        second = Folder(tmp_path / "other").remember(others)
+    assert not set(first.ports.values()) & set(second.ports.values())

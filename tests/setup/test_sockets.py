@@ -4,7 +4,7 @@ import os
 import socket
 from pathlib import Path
 
-from setup.sockets import LONGEST_PATH, ROOM, free_port, short_folder
+from setup.sockets import LONGEST_PATH, ROOM, Claims, free_port, short_folder
 
 
 def test_a_shallow_folder_is_kept(tmp_path: Path) -> None:
@@ -30,3 +30,12 @@ def test_a_port_taken_for_udp_alone_is_noticed() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         assert free_port(taken.getsockname()[1], udp=True) != taken.getsockname()[1]
+
+
+def test_a_claimed_port_is_nobody_elses_until_it_is_given_up(tmp_path: Path) -> None:
+    with Claims(tmp_path) as mine, Claims(tmp_path) as others:
+        assert mine.take(8700)
+        assert not others.take(8700)
+        assert others.take(8701)
+    with Claims(tmp_path) as others:
+        assert others.take(8700)
