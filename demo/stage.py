@@ -45,7 +45,7 @@ class Stage:
     @property
     def network(self) -> str:
         """Name of the demo's own Docker network."""
-        return f"aerie_demo_{self.remembered.mark}"
+        return network_of(self.remembered)
 
     @property
     def seed(self) -> Path:
@@ -70,10 +70,12 @@ async def staged(root: Path, engine_folder: Path, fresh: bool = False, docker: b
         if leftovers := await asyncio.to_thread(end_leftovers, root):
             say(f"✓ Ended what an earlier demo left running: {', '.join(leftovers)}")
         before = folder.recall()
-        found, missing = await asyncio.to_thread(_engine, engine_folder) if docker else (None, "Docker was not wanted")
+        found, missing = await asyncio.to_thread(_engine, engine_folder) if docker else (None, "Docker was not wanted.")
         if found is not None:
             stack.push_async_callback(asyncio.to_thread, found.stop)
             await containers.stop_all(EngineApi(found.host), played(folder, before))
+            if before is not None:
+                await asyncio.to_thread(containers.remove_network, EngineApi(found.host), network_of(before))
             try:
                 await asyncio.to_thread(images.prepare, EngineApi(found.host), root / "logs" / "images.log")
             except images.ImageFailed as error:
@@ -101,6 +103,11 @@ def _engine(folder: Path) -> tuple[Engine | None, str]:
     if found.private is None:
         say(f"✓ Docker {found.version} ({found.found})")
     return found, ""
+
+
+def network_of(remembered: Remembered) -> str:
+    """Name of a demo's Docker network."""
+    return f"aerie_demo_{remembered.mark}"
 
 
 def played(folder: Folder, remembered: Remembered | None) -> list[str]:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from demo import cast
+from demo.folder import Folder
 from demo.run import performing, suggestions
-from demo.stage import Stage, staged
+from demo.stage import Stage, network_of, staged
 from sandbox.person import Person
 from setup.engine_api import EngineApi, EngineError, query
 from setup.processes import started_at
@@ -84,6 +85,15 @@ async def test_what_a_killed_demo_left_is_swept_and_its_servers_are_kept(docker_
     async with staged(tmp_path, tmp_path / "engine") as stage:
         assert stage.remembered.servers["freeciv"] == server
         assert not _exists(docker_host, server)
+
+
+async def test_the_network_of_a_killed_demo_goes_even_when_all_is_forgotten(docker_host: str, tmp_path: Path) -> None:
+    folder, api = Folder(tmp_path), EngineApi(docker_host)
+    name = network_of(folder.remember())
+    api.json("POST", "/networks/create", {"Name": name, "Driver": "bridge", "Internal": True})
+    async with staged(tmp_path, tmp_path / "engine", fresh=True) as stage:
+        assert stage.network != name
+        assert name not in {network["Name"] for network in api.json("GET", "/networks")}
 
 
 async def test_the_demo_comes_up_with_two_nodes_and_three_servers_that_can_be_started(tmp_path: Path) -> None:
