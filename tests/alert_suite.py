@@ -5,6 +5,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
@@ -323,3 +324,26 @@ async def test_removing_a_source_takes_its_alerts_along(stage: Stage) -> None:
         assert await session.scalar(select(func.count()).select_from(Alert)) == 0
     with pytest.raises(MissingPermission):
         await stage.services.alerts.recent(Actor(owner().kind, "Mia", discord_id=1, guild_id=GUILD))
+
+
+async def test_a_report_is_behind_though_its_row_was_marked_as_shown_while_it_was_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite nothing locks the row between the two; on MariaDB the marking waits."""
+    source = await a_source(stage)
+    await stage.services.alerts.receive(source, batch(item()))
+    before = await rows(stage)
+    marking: list[asyncio.Task[None]] = []
+    known = Alerts._known
+
+    async def read(self: Alerts, session: Any, requests: Any) -> Any:
+        found = await known(self, session, requests)
+        marking.append(asyncio.ensure_future(stage.services.alerts.posted(before, CHANNEL, 5)))
+        await asyncio.wait(marking, timeout=0.5)
+        return found
+
+    monkeypatch.setattr(Alerts, "_known", read)
+    await stage.services.alerts.receive(source, batch(item(status=AlertStatus.RESOLVED)))
+    await asyncio.gather(*marking)
+    (row,) = await rows(stage)
+    assert (row.status, row.message_id, row.behind) == ("resolved", 5, True)

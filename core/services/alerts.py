@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, u
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
+from sqlalchemy.orm.attributes import flag_modified
 
 from core.actor import Actor
 from core.clock import Clock
@@ -388,7 +389,9 @@ def _describe(row: Alert, item: AlertItem) -> None:
 
 
 def _touch(row: Alert) -> None:
+    """Written even where it was behind when read: on SQLite the relay may have marked it as shown since."""
     row.revision, row.behind = row.revision + 1, True
+    flag_modified(row, "behind")
 
 
 def _silenced(now: datetime) -> ColumnElement[bool]:
