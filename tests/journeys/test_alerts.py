@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 
 from bot.app import Bot
 from core.actor import Actor
+from core.clock import SystemClock
 from core.events import NodeLost
 from core.vocabulary import ActorKind
 from sandbox.person import Person
@@ -196,3 +197,49 @@ async def test_a_bot_that_died_between_posting_an_alert_and_writing_that_down_po
 
 async def never(*_: object, **__: object) -> None:
     await asyncio.Event().wait()
+
+
+class Leaping(SystemClock):
+    """The machine's clock, which a test can turn forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
+async def test_alerts_beyond_what_a_channel_takes_in_a_minute_share_one_message(
+    stage: Stage, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.workers.alert_relay.STORM", 2)
+    clock = Leaping()
+    async with stage.bot(clock=clock) as bot:
+        path = await a_source(ada)
+
+        def reported(status: str, *names: str) -> dict[str, Any]:
+            return {
+                "version": "4",
+                "status": status,
+                "alerts": [
+                    {"status": status, "labels": {"alertname": name}, "startsAt": "2026-01-01T00:00:00Z", "fingerprint": f"f{name}"}
+                    for name in names
+                ],
+            }
+
+        await send(bot, path, reported("firing", "One", "Two", "Three", "Four", "Five"))
+        shared = await ada.wait_for(says(ada, "+3 more alerts", "0 of 3 resolved"), 30, channel=CHANNEL)
+        alone = [one for one in cards(ada) if one["id"] != shared["id"]]
+        assert len(alone) == 2
+        names = {name for name in ("One", "Two", "Three", "Four", "Five") if says(ada, name)(shared)}
+        assert len(names) == 3
+        await send(bot, path, reported("resolved", names.pop()))
+        await ada.wait_for(lambda m: m["id"] == shared["id"] and says(ada, "1 of 3 resolved")(m), 30)
+        clock.ahead += 61.0
+        await send(bot, path, reported("firing", "Six"))
+        six = await ada.wait_for(says(ada, "Six"), 30, channel=CHANNEL)
+        assert len(cards(ada)) == 4
+        assert not says(ada, "more alerts")(six)
+        await send(bot, path, reported("resolved", *names))
+        await ada.wait_for(lambda m: m["id"] == shared["id"] and says(ada, "3 of 3 resolved")(m), 30)
+    assert stage.box.rate_limit_hits == 0
