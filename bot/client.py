@@ -105,6 +105,11 @@ class AerieClient(discord.Client):
         log.info("sent %d slash commands to Discord (%s)", len(commands), scope)
         return True
 
+    def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        """Tell nobody of what a command that outlived the client still does: discord.py would make a coroutine that is never run."""
+        if self.loop is not discord.utils.MISSING:
+            super().dispatch(event, *args, **kwargs)
+
     async def on_guild_available(self, guild: discord.Guild) -> None:
         await self._bind(guild)
 

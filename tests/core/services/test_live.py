@@ -10,6 +10,7 @@ import pytest
 from core.backplane.backplane import SERVERS, open_backplane
 from core.clock import SystemClock
 from core.events import EVENT, NodeBack, NodeLost, ServerDeleted, ServerPowerProgressed, ServerStateChanged, ServerStatsSampled
+from core.fanout import Listener
 from core.protocol.socket import PowerProgress, StateChange, StatsFrame
 from core.rpc.pool import NodePool
 from core.seal import Seal, new_key
@@ -79,18 +80,31 @@ async def test_two_processes_share_what_they_see_and_hear_themselves_once(stage:
     here = stage.services.live
     there = LiveBoard(stage.services.database, stage.services.backplane)
     workers = [asyncio.create_task(board.run()) for board in (here, there)]
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(15):
+        while here.of("there").state is None or there.of("here").state is None:  # until both listen
+            await here.publish(turned("here", RUNNING))
+            await there.publish(turned("there", RUNNING))
+            await asyncio.sleep(0.02)
     with here.changed.listen() as seen_here, there.changed.listen() as seen_there:
         await here.publish(turned("a", RUNNING))
         await there.publish(turned("b", OFFLINE))
         await stage.services.backplane.publish(SERVERS, b"from another version")
-        await stage.services.backplane.publish(SERVERS, EVENT.dump_json(ServerDeleted(server_uuid="c")))
-        await asyncio.sleep(0.1)
-        assert sorted(await seen_here.drain()) == sorted(await seen_there.drain()) == ["a", "b", "c"]
+        for gone in ("c", "last"):
+            await stage.services.backplane.publish(SERVERS, EVENT.dump_json(ServerDeleted(server_uuid=gone)))
+        assert await _until_last(seen_here) == await _until_last(seen_there) == ["a", "b", "c", "last"]
     for worker in workers:
         worker.cancel()
     await asyncio.gather(*workers, return_exceptions=True)
     assert (here.of("b").state, there.of("a").state) == (OFFLINE, RUNNING)
+
+
+async def _until_last(heard: Listener[str]) -> list[str]:
+    """What is heard up to `last`, sorted; without what was said to find out whether somebody listens."""
+    found: list[str] = []
+    async with asyncio.timeout(15):
+        while "last" not in found:
+            found += await heard.drain()
+    return sorted(one for one in found if one not in ("here", "there"))
 
 
 async def test_a_deaf_backplane_costs_no_event_here(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
