@@ -1,42 +1,28 @@
 """/account: a member's own account: SFTP, SSH keys. Answers are for the asker alone; nobody manages another's account here."""
 
-import logging
-
 import discord
 from discord import app_commands
 
 from bot.client import AerieClient
 from bot.commands.account_keys import ApiKeyCommands
 from bot.ui import account
-from bot.ui.account import Own, pressed
+from bot.ui.account import Own, own, pressed
 from bot.ui.asker import actor_of
-from bot.ui.text import CHOICE, CHOICES, clip, plain
+from bot.ui.autocomplete import Pairs, fitting, in_time
+from bot.ui.text import plain
 from core.clock import unix
-from core.errors import AerieError
-from core.models.user import User
 from core.permissions import FILE_SFTP
 
 Interaction = discord.Interaction[AerieClient]
 
-log = logging.getLogger(__name__)
+
+async def _keys(interaction: Interaction) -> Pairs:
+    found = await interaction.client.services.credentials.keys(await own(interaction))
+    return [(f"{key.name} · SHA256:{key.fingerprint}", key.fingerprint) for key in found]
 
 
-async def own(interaction: Interaction) -> User:
-    """The asker's account, made at their first use of it."""
-    return await interaction.client.services.users.of(actor_of(interaction), interaction.user.name)
-
-
-async def _offer_keys(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-    try:
-        found = await interaction.client.services.credentials.keys(await own(interaction))
-    except AerieError as error:
-        log.info("no keys to offer: %s", error)
-        return []
-    wanted = typed.strip().casefold()
-    fitting = [key for key in found if wanted in key.name.casefold() or wanted in key.fingerprint.casefold()]
-    return [
-        app_commands.Choice(name=clip(f"{key.name} · SHA256:{key.fingerprint}", CHOICE), value=key.fingerprint) for key in fitting[:CHOICES]
-    ]
+async def _offer(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    return fitting(await in_time(_keys(interaction)), typed)
 
 
 class SshKeyCommands(app_commands.Group):
@@ -57,7 +43,7 @@ class SshKeyCommands(app_commands.Group):
 
     @app_commands.command(description="Remove an SSH key; whoever is signed in with it is sent away")
     @app_commands.describe(key="Which key")
-    @app_commands.autocomplete(key=_offer_keys)
+    @app_commands.autocomplete(key=_offer)
     async def remove(self, interaction: Interaction, key: str) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         gone = await interaction.client.services.credentials.remove_key(actor_of(interaction), await own(interaction), key)

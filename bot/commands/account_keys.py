@@ -1,24 +1,22 @@
 """/account api-key: keys for one's own programs. A key is shown once, to its owner alone."""
 
-import logging
 import re
 
 import discord
 from discord import app_commands
 
 from bot.client import AerieClient
+from bot.ui.account import own
 from bot.ui.asker import actor_of
-from bot.ui.text import CHOICE, CHOICES, CONTENT, clip, code, plain
+from bot.ui.autocomplete import Pairs, fitting, in_time
+from bot.ui.text import CONTENT, clip, code, plain
 from core.clock import unix
-from core.errors import AerieError, Invalid
+from core.errors import Invalid
 from core.models.api_key import ApiKey
-from core.models.user import User
 from core.services.api_keys import EVERYTHING, MOST_MEMO, READ, WRITE
 from core.vocabulary import KeyKind
 
 Interaction = discord.Interaction[AerieClient]
-
-log = logging.getLogger(__name__)
 
 KINDS = [
     app_commands.Choice(name="client: acts as you", value=KeyKind.CLIENT.value),
@@ -27,22 +25,13 @@ KINDS = [
 _LETTERS = {"r": READ, "w": WRITE, "rw": READ | WRITE, "-": 0}
 
 
-async def _own(interaction: Interaction) -> User:
-    return await interaction.client.services.users.of(actor_of(interaction), interaction.user.name)
+async def _keys(interaction: Interaction) -> Pairs:
+    found = await interaction.client.services.api_keys.of(await own(interaction))
+    return [(f"{key.identifier} · {key.memo or 'no memo'}", key.identifier) for key in found]
 
 
 async def _offer(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-    try:
-        found = await interaction.client.services.api_keys.of(await _own(interaction))
-    except AerieError as error:
-        log.info("no keys to offer: %s", error)
-        return []
-    wanted = typed.strip().casefold()
-    fitting = [key for key in found if wanted in key.memo.casefold() or wanted in key.identifier.casefold()]
-    return [
-        app_commands.Choice(name=clip(f"{key.identifier} · {key.memo or 'no memo'}", CHOICE), value=key.identifier)
-        for key in fitting[:CHOICES]
-    ]
+    return fitting(await in_time(_keys(interaction)), typed)
 
 
 class ApiKeyCommands(app_commands.Group):
@@ -73,7 +62,7 @@ class ApiKeyCommands(app_commands.Group):
             raise Invalid("Only an application key has rights of its own; a client key may what you may.")
         row, secret = await interaction.client.services.api_keys.create(
             actor_of(interaction),
-            await _own(interaction),
+            await own(interaction),
             chosen,
             memo=memo,
             allowed_ips=[part for part in re.split(r"[,\s]+", addresses or "") if part],
@@ -88,7 +77,7 @@ class ApiKeyCommands(app_commands.Group):
     @app_commands.command(name="list", description="Your API keys and when they were last used")
     async def show_all(self, interaction: Interaction) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
-        found = await interaction.client.services.api_keys.of(await _own(interaction))
+        found = await interaction.client.services.api_keys.of(await own(interaction))
         words = "\n".join(map(_line, found)) or "You have no API keys. `/account api-key create` makes one."
         await interaction.edit_original_response(content=clip(words, CONTENT))
 
@@ -98,7 +87,7 @@ class ApiKeyCommands(app_commands.Group):
     async def remove(self, interaction: Interaction, key: str) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         identifier = key.strip()[:16]
-        await interaction.client.services.api_keys.remove(actor_of(interaction), await _own(interaction), identifier)
+        await interaction.client.services.api_keys.remove(actor_of(interaction), await own(interaction), identifier)
         await interaction.edit_original_response(content=f"The key {code(identifier, 16)} opens nothing any more.")
 
 

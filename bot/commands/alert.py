@@ -1,6 +1,5 @@
 """/alert: who may report alerts, where Aerie's own go, who is called for them, and what is silenced. For managers, but for the list."""
 
-import logging
 from datetime import timedelta
 
 import discord
@@ -9,17 +8,16 @@ from discord import app_commands
 from bot.client import AerieClient
 from bot.ui.alerts import alert_list, channel_trouble
 from bot.ui.asker import actor_of
-from bot.ui.text import CHOICES, CONTENT, clip, plain
+from bot.ui.autocomplete import fitting, in_time
+from bot.ui.text import CONTENT, clip, plain
 from core.clock import unix
-from core.errors import AerieError, Forbidden, Invalid
+from core.errors import Forbidden, Invalid
 from core.models.alert import AlertSource
 from core.protocol.alerts import AlertBatch, AlertItem, fingerprint
 from core.services.alert_sources import NewSource, SourceLine
 from core.vocabulary import AlertSender, AlertSeverity, AlertStatus
 
 Interaction = discord.Interaction[AerieClient]
-
-log = logging.getLogger(__name__)
 
 TEST_SECONDS = 10.0
 """After which a test alert resolves itself."""
@@ -40,13 +38,10 @@ class SourceOption(app_commands.Transformer):
     async def autocomplete(  # type: ignore[override]  # discord.py types the value per option kind
         self, interaction: Interaction, value: str, /
     ) -> list[app_commands.Choice[str]]:
-        try:
-            names = await interaction.client.services.alert_sources.names(actor_of(interaction))
-        except AerieError as error:
-            log.info("no sources to offer: %s", error)
-            return []
-        wanted = value.strip().casefold()
-        return [app_commands.Choice(name=name, value=name) for name in names if wanted in name.casefold()][:CHOICES]
+        return fitting([(name, name) for name in await in_time(self._names(interaction))], value)
+
+    async def _names(self, interaction: Interaction) -> list[str]:
+        return await interaction.client.services.alert_sources.names(actor_of(interaction))
 
 
 SOURCE = SourceOption()

@@ -54,10 +54,15 @@ class AccountButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"
             await errors.tell(interaction, error)
 
 
+async def own(interaction: Interaction) -> User:
+    """The asker's account, made at their first use of it."""
+    return await interaction.client.services.users.of(actor_of(interaction), interaction.user.name)
+
+
 async def pressed(interaction: Interaction, act: Own) -> dict[str, Any]:
     """Make or revoke the password, and the message as it is then."""
     services, actor = interaction.client.services, actor_of(interaction)
-    user = await services.users.of(actor, interaction.user.name)
+    user = await own(interaction)
     if act is Own.NEW_PASSWORD:
         user, password = await services.credentials.new_password(actor, user)
         return await sftp(interaction, user, password)
@@ -123,7 +128,7 @@ async def key_sent(interaction: Interaction, _: str, fields: dict[str, str]) -> 
     """The form came back."""
     await interaction.response.defer(ephemeral=True, thinking=True)
     services, actor = interaction.client.services, actor_of(interaction)
-    user = await services.users.of(actor, interaction.user.name)
+    user = await own(interaction)
     row = await services.credentials.add_key(actor, user, fields.get("key", ""), fields.get("name", ""))
     await interaction.edit_original_response(
         content=f"The key **{plain(row.name, 60)}** is yours now: `SHA256:{row.fingerprint}`. `/account sftp` shows where it works."

@@ -1,4 +1,4 @@
-"""The server option: what is offered while somebody types, and what is taken when they send.
+"""What is offered while somebody types, and the server option: what is taken when they send.
 
 Offers only servers the asker has the needed right on, never more than 25, and never fails: a failed offer is an empty one. What is sent may
 be anything typed by hand, so services look it up and check the right again.
@@ -6,6 +6,8 @@ be anything typed by hand, so services look it up and check the right again.
 
 import asyncio
 import logging
+from collections.abc import Awaitable
+from typing import TypeVar
 
 import discord
 from discord import app_commands
@@ -25,6 +27,31 @@ PATIENCE = 2.0  # s; Discord forgets the question after 3
 LONGEST_REF = 191  # characters of a server's name in the database
 
 
+Pairs = list[tuple[str, str]]
+"""Labels and values."""
+Found = TypeVar("Found")
+
+
+async def in_time(found: Awaitable[list[Found]]) -> list[Found]:
+    """What there is to offer; nothing when that fails or takes too long for Discord."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await found
+    except (AerieError, TimeoutError) as error:
+        log.info("nothing to offer: %s", error)
+    except Exception:
+        log.exception("offering failed")
+    return []
+
+
+def fitting(pairs: Pairs, typed: str) -> list[app_commands.Choice[str]]:
+    """At most 25 whose label holds what was typed, those that begin with it first."""
+    wanted = typed.strip().casefold()
+    found = [pair for pair in pairs if wanted in pair[0].casefold()]
+    found.sort(key=lambda pair: not pair[0].casefold().startswith(wanted))
+    return [app_commands.Choice(name=clip(label, CHOICE), value=value) for label, value in found[:CHOICES]]
+
+
 class ServerOption(app_commands.Transformer):
     """A server named by id, short id or name; the value is text that `services.access.server` understands."""
 
@@ -41,17 +68,11 @@ class ServerOption(app_commands.Transformer):
     async def autocomplete(  # type: ignore[override]  # discord.py types the value per option kind
         self, interaction: discord.Interaction[AerieClient], value: str, /
     ) -> list[app_commands.Choice[str]]:
-        services = interaction.client.services
-        try:
-            async with asyncio.timeout(PATIENCE):
-                servers = await services.access.visible(actor_of(interaction), self.permission)
-        except (AerieError, TimeoutError) as error:
-            log.info("no servers to offer: %s", error)
-            return []
-        except Exception:
-            log.exception("offering servers failed")
-            return []
-        return [choice(server, services.live.of(server.uuid)) for server in matching(servers, value)]
+        live = interaction.client.services.live
+        return [choice(server, live.of(server.uuid)) for server in matching(await in_time(self._servers(interaction)), value)]
+
+    async def _servers(self, interaction: discord.Interaction[AerieClient]) -> list[Server]:
+        return await interaction.client.services.access.visible(actor_of(interaction), self.permission)
 
 
 def choice(server: Server, live: Live) -> app_commands.Choice[str]:

@@ -1,23 +1,14 @@
 """Eggs, nodes and images as options of commands: what managers are offered while they type. Never fails; offers nothing then."""
 
-import asyncio
-import logging
-
 import discord
 from discord import app_commands
 
 from bot.client import AerieClient
 from bot.ui.asker import actor_of
-from bot.ui.text import CHOICE, CHOICES, clip
-from core.errors import AerieError
+from bot.ui.autocomplete import Pairs, fitting, in_time
+from bot.ui.text import CHOICE
 from core.permissions import ALL, allows
 from core.services.build import Services
-
-log = logging.getLogger(__name__)
-
-PATIENCE = 2.0  # s; Discord forgets the question after 3
-
-Pairs = list[tuple[str, str]]
 
 
 class _Option(app_commands.Transformer):
@@ -29,21 +20,13 @@ class _Option(app_commands.Transformer):
     async def autocomplete(  # type: ignore[override]  # discord.py types the value per option kind
         self, interaction: discord.Interaction[AerieClient], value: str, /
     ) -> list[app_commands.Choice[str]]:
+        return fitting(await in_time(self._allowed(interaction)), value)
+
+    async def _allowed(self, interaction: discord.Interaction[AerieClient]) -> Pairs:
         services = interaction.client.services
-        try:
-            async with asyncio.timeout(PATIENCE):
-                if not allows(await services.access.in_guild(actor_of(interaction)), ALL):
-                    return []
-                pairs = await self.pairs(services, interaction)
-        except (AerieError, TimeoutError) as error:
-            log.info("nothing to offer: %s", error)
+        if not allows(await services.access.in_guild(actor_of(interaction)), ALL):
             return []
-        except Exception:
-            log.exception("offering failed")
-            return []
-        wanted = value.strip().casefold()
-        found = sorted((pair for pair in pairs if wanted in pair[0].casefold()), key=lambda pair: not pair[0].casefold().startswith(wanted))
-        return [app_commands.Choice(name=clip(label, CHOICE), value=ref) for label, ref in found[:CHOICES]]
+        return await self.pairs(services, interaction)
 
     async def pairs(self, services: Services, interaction: discord.Interaction[AerieClient]) -> Pairs:
         raise NotImplementedError
