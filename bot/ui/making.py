@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import discord
 
 from bot.client import AerieClient
-from bot.ui import errors
+from bot.ui import ansi, errors
 from bot.ui.asker import actor_of
 from bot.ui.buttons import Act, ServerButton
 from bot.ui.text import CONTENT, clip, code, fence, plain
@@ -25,7 +25,6 @@ PER_FORM = 5
 FORM = "mk1f:"
 DELETE_FORM = "mk1d:"
 _VALUE = 60  # characters of a value in the summary
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b.")
 
 
 class MakingButton(
@@ -242,7 +241,6 @@ def failed_view(sid: str) -> discord.ui.View:
 
 def last_lines(lines: list[str]) -> str:
     """The installer's last words in a code block; nothing when there are none."""
-    clean = [_ESCAPES.sub("", line).expandtabs(4).rstrip() for text in lines for line in re.split(r"[\r\n]+", text)]
-    clean = ["".join(sign for sign in line if sign.isprintable()) for line in clean]
+    clean = [ansi.log_line(line).expandtabs(4).rstrip() for text in lines for line in re.split(r"[\r\n]+", text)]
     shown = [line for line in clean if line][-8:]
     return "\n" + fence(shown, 1200) if shown else ""

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from core.errors import Invalid
 from core.protocol.egg_text import MOST_BYTES, parsed
-from core.protocol.settings import PlayerPatterns, Wire
+from core.protocol.settings import PlayerPatterns, Wire, as_text
 
 __all__ = ["MOST_BYTES", "RESERVED", "VERSIONS", "EggFile", "EggVariableFile", "read"]
 
@@ -289,17 +289,9 @@ def _flag(value: Any, where: str) -> bool:
 
 def _text(value: Any, where: str) -> str:
     """Text as a shell would expect it: true and false in small letters, nothing for null."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case float() if value.is_integer():
-            return str(int(value))
-        case list() | dict():
-            raise Invalid(f"The egg's {where} must be a text.")
-        case _:
-            return str(value)
+    if isinstance(value, list | dict):
+        raise Invalid(f"The egg's {where} must be a text.")
+    return str(as_text(value))
 
 
 def _newlines(text: str) -> str:

@@ -17,7 +17,7 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
 
-def _text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
     """Environment values as text. Wings writes 5 as `5.000000`; we write `5`. null is empty, true is `true`."""
     match value:
         case None:
@@ -41,8 +41,8 @@ def _php_list(value: Any) -> Any:
     return [] if value in ({}, None) else value
 
 
-Text = Annotated[str, BeforeValidator(_text)]
-OptionalText = Annotated[str | None, BeforeValidator(lambda value: None if value is None else _text(value))]
+Text = Annotated[str, BeforeValidator(as_text)]
+OptionalText = Annotated[str | None, BeforeValidator(lambda value: None if value is None else as_text(value))]
 Environment = Annotated[dict[str, Text], BeforeValidator(_php_map)]
 
 

@@ -61,8 +61,8 @@ def test_a_community_egg_survives_its_export(kind: str) -> None:
 
 
 def test_the_demo_eggs_tell_of_players() -> None:
-    for file in (Path(__file__).resolve().parents[3] / "demo" / "eggs").glob("*.json"):
-        assert read(file.read_bytes()).players is not None
+    eggs = {file.stem: read(file.read_bytes()) for file in (Path(__file__).resolve().parents[3] / "demo" / "eggs").glob("*.json")}
+    assert {name for name, egg in eggs.items() if egg.players is not None} >= {"luanti", "freeciv"}
 
 
 def test_placeholders_are_respelled_for_the_other_panel() -> None:
