@@ -133,7 +133,7 @@ def sandbox(
     latency: Annotated[float, typer.Option(help="Seconds added to every answer.")] = 0.0,
 ) -> None:
     """A Discord on your desk: a chat page, and the API a bot needs."""
-    from front.programs import stopped
+    from core.supervise import stop_asked
     from sandbox.app import SandboxConfig, running
     from sandbox.door import NotLoopback
     from sandbox.seed import SeedError
@@ -141,7 +141,7 @@ def sandbox(
     async def serve() -> None:
         async with running(SandboxConfig(host=host, port=port, seed=seed, latency=latency)) as box:
             _say(f"Open {box.url}  (API {box.api_url}, gateway {box.gateway_url})")
-            await stopped()
+            await stop_asked().wait()
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:

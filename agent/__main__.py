@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import signal
 import sys
 from pathlib import Path
 
@@ -12,14 +11,13 @@ from agent.app import running
 from core import log
 from core.config import AgentConfig, load
 from core.errors import AerieError
+from core.supervise import stop_asked
 
 
 async def main(path: Path | None) -> None:
     config = load(AgentConfig, path)
     log.set_up(config.log.level)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_asked()
     async with running(config):
         await stop.wait()
 

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import gc
-import signal
 import sys
 from pathlib import Path
 
@@ -13,15 +12,14 @@ from bot.app import running
 from core import log
 from core.config import BotConfig, load
 from core.errors import AerieError
+from core.supervise import stop_asked
 
 
 async def serve(path: Path | None) -> None:
     """Raises AerieError with what is wrong with the settings."""
     config = load(BotConfig, path)
     log.set_up(config.log.level)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_asked()
     async with running(config):
         gc.freeze()  # code and tables live as long as we do; looking through them took 120 ms, in which no interaction was answered
         await stop.wait()

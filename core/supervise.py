@@ -6,6 +6,7 @@ each failure is logged with its trace and counted.
 
 import asyncio
 import logging
+import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
@@ -15,6 +16,14 @@ from core.clock import Clock, SystemClock
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+
+def stop_asked() -> asyncio.Event:
+    """What SIGINT or SIGTERM sets from now on, in place of ending the process."""
+    asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    return asked
 
 
 class Closing(RuntimeError):

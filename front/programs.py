@@ -4,7 +4,6 @@ Each imports its own room when it is called, so that an agent's machine never lo
 """
 
 import asyncio
-import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ from core import log
 from core.actor import Actor
 from core.config import AgentConfig, BotConfig, load
 from core.errors import AerieError
+from core.supervise import stop_asked
 
 Say = Callable[[str], None]
 
@@ -36,15 +36,6 @@ def start(program: Coroutine[Any, Any, None], fail: Say) -> int:
     return 0
 
 
-async def stopped() -> None:
-    """Wait for SIGINT or SIGTERM."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()
-
-
 async def bot(path: Path | None, say: Say) -> None:
     """The control plane. Raises AerieError with what is wrong with the settings."""
     from bot.app import running
@@ -53,7 +44,7 @@ async def bot(path: Path | None, say: Say) -> None:
     log.set_up(config.log.level)
     async with running(config) as app:
         say(f"The bot's endpoint listens on {config.endpoint.host}:{app.port}.")
-        await stopped()
+        await stop_asked().wait()
 
 
 async def agent(path: Path | None, say: Say) -> None:
@@ -64,7 +55,7 @@ async def agent(path: Path | None, say: Say) -> None:
     log.set_up(config.log.level)
     async with running(config) as app:
         say(f"The agent listens on {app.url}{f', SFTP on port {app.sftp.port}' if app.sftp.port else ''}.")
-        await stopped()
+        await stop_asked().wait()
 
 
 async def everything(path: Path | None, sandbox: bool, say: Say) -> None:
@@ -95,7 +86,7 @@ async def everything(path: Path | None, sandbox: bool, say: Say) -> None:
             await app.services.nodes.sftp_at(node.id, daemon.sftp.port, node.sftp_host)
         sftp = f"SFTP on port {daemon.sftp.port}" if daemon.sftp.port else "no SFTP"
         say(f"Aerie is up: the bot's endpoint on port {app.port}, the agent on {daemon.url}, {sftp}.")
-        await stopped()
+        await stop_asked().wait()
 
 
 def _secret(text: str) -> Any:

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import os
+import signal
 
 import pytest
 
 from core.clock import ManualClock
-from core.supervise import Supervisor
+from core.supervise import Supervisor, stop_asked
 
 
 class Flaky:
@@ -169,3 +171,14 @@ async def test_a_worker_that_asks_for_more_while_all_ends_ends_quietly(kept: boo
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
     if kept:
         assert (tasks.health["asks"].running, tasks.health["asks"].failures) == (False, 0)
+
+
+async def test_a_signal_to_stop_is_an_event_and_ends_nothing_by_itself() -> None:
+    asked = stop_asked()
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(15):
+            await asked.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().remove_signal_handler(number)
