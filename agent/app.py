@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from aiohttp import web
-
 from agent.api.app import make_app
 from agent.api.keys import SftpDoor
+from agent.api.listening import listening
+from agent.credentials import Credentials
 from agent.journal import Journal
 from agent.manager import ServerManager
 from agent.outbox import Outbox
@@ -48,29 +48,20 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         await runtime.open()
         stack.push_async_callback(runtime.close)
         trust = await asyncio.to_thread(client_context, config.tls.ca)
-        remote = await stack.enter_async_context(connected(config.remote, clock, config.system.root_directory / "servers.json", trust))
-        outbox = Outbox(Journal(config.system.root_directory / "outbox.sqlite3"), remote.deliver, remote.refused, clock)
+        folder = config.system.root_directory
+        credentials = await asyncio.to_thread(Credentials, config.remote, folder / "credentials.json")
+        remote = await stack.enter_async_context(connected(config.remote, credentials, clock, folder / "servers.json", trust))
+        outbox = Outbox(Journal(folder / "outbox.sqlite3"), remote.deliver, remote.refused, clock)
         await outbox.open()
         stack.push_async_callback(outbox.close)
         manager = ServerManager(config, runtime, remote, outbox, clock, tasks)
         stack.push_async_callback(manager.close)
         sftp = SftpServer(config, manager.get, remote.sftp_auth, outbox.activity, clock, tasks)
-        app = make_app(manager, runtime, remote, outbox, config, clock, tasks, SftpDoor(sftp.end_sessions))
+        app = make_app(manager, runtime, outbox, config, credentials, clock, tasks, SftpDoor(sftp.end_sessions))
         tls = await asyncio.to_thread(server_tls, config.api.certificate, config.api.key, "api")
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=3.0)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, config.api.host, config.api.port, ssl_context=tls.context if tls else None)
-        try:
-            await site.start()
-        except OSError as error:
-            raise NotConfigured(
-                f"The agent cannot listen on {config.api.host}:{config.api.port}: {error.strerror}.",
-                hint="Stop what uses that port, or set another [api] port.",
-            ) from error
+        port = await stack.enter_async_context(listening(app, config.api, tls.context if tls else None))
         if tls is not None:
             tasks.run("certificate", lambda: tls.run(clock))
-        port = runner.addresses[0][1]
         host = "127.0.0.1" if config.api.host in ("0.0.0.0", "::") else config.api.host
         await manager.boot()
         outbox.begin()

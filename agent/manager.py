@@ -200,6 +200,7 @@ class ServerManager:
     def _write_states(self, body: str) -> None:
         self._states.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._states.with_suffix(".new")
+        fresh.touch(mode=0o600)  # it holds console lines
         fresh.write_text(body, encoding="utf-8")
         fresh.replace(self._states)
 

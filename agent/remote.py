@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 import aiohttp
 from pydantic import ValidationError
 
+from agent.credentials import Credentials
 from core.clock import Clock
 from core.config import RemoteSection
 from core.errors import AerieError, Forbidden, NotConfigured, NotFound
-from core.log import hide
 from core.protocol.remote import ACCEPT, InstallScript, RemoteError, ServerEntry, ServerPage, SftpAuth, SftpGrant
 from core.protocol.settings import ServerConfiguration, Wire
 
@@ -50,8 +50,11 @@ class SignInRefused(Forbidden):
 class Remote:
     """Typed calls of /api/remote."""
 
-    def __init__(self, settings: RemoteSection, clock: Clock, session: aiohttp.ClientSession, cache: Path) -> None:
+    def __init__(
+        self, settings: RemoteSection, credentials: Credentials, clock: Clock, session: aiohttp.ClientSession, cache: Path
+    ) -> None:
         self._settings = settings
+        self._credentials = credentials
         self._clock = clock
         self._session = session
         self._cache = cache
@@ -89,7 +92,7 @@ class Remote:
         try:
             limit = aiohttp.ClientTimeout(total=min(10.0, self._settings.timeout))
             url = f"{self._settings.url}/api/remote{path}"
-            async with self._session.post(url, json=body, timeout=limit, allow_redirects=False) as answer:
+            async with self._session.post(url, json=body, headers=self._headers(), timeout=limit, allow_redirects=False) as answer:
                 return answer.status
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise self._away(error) from error
@@ -160,13 +163,26 @@ class Remote:
         url = f"{self._settings.url}/api/remote{path}"
         try:
             limit = aiohttp.ClientTimeout(total=min(10.0, self._settings.timeout))
-            async with self._session.request(method, url, json=body, params=query, timeout=limit, allow_redirects=False) as answer:
+            data = json.dumps(body) if method == "POST" else None  # what says nothing says `null` (Wings)
+            headers = self._headers()
+            async with self._session.request(
+                method, url, data=data, headers=headers, params=query, timeout=limit, allow_redirects=False
+            ) as answer:
                 text = await answer.text()
                 if 200 <= answer.status < 300:
                     return json.loads(text) if text else None
                 self._raise(answer.status, text, path)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise self._away(error) from error
+
+    def _headers(self) -> dict[str, str]:
+        """Made anew for each call: the token may have been renewed."""
+        return {
+            "Authorization": f"Bearer {self._credentials.id}.{self._credentials.secret}",
+            "Accept": ACCEPT,
+            "Content-Type": "application/json",
+            "User-Agent": f"Aerie Agent/v{VERSION} (id:{self._credentials.id})",
+        }
 
     def _away(self, error: BaseException) -> ControlPlaneAway:
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
@@ -199,17 +215,11 @@ class Remote:
 
 
 @asynccontextmanager
-async def connected(settings: RemoteSection, clock: Clock, cache: Path, trust: ssl.SSLContext | None = None) -> AsyncIterator[Remote]:
+async def connected(
+    settings: RemoteSection, credentials: Credentials, clock: Clock, cache: Path, trust: ssl.SSLContext | None = None
+) -> AsyncIterator[Remote]:
     """A client for as long as the agent runs; `trust` judges the control plane's certificate. Raises NotConfigured."""
-    secret = settings.token.get_secret_value()
-    if not settings.url or not settings.token_id or not secret:
+    if not settings.url or not credentials.id or not credentials.secret:
         raise NotConfigured("The agent does not know its control plane.", hint="Set [remote] url, token_id and token in its settings file.")
-    hide(secret)
-    headers = {
-        "Authorization": f"Bearer {settings.token_id}.{secret}",
-        "Accept": ACCEPT,
-        "Content-Type": "application/json",
-        "User-Agent": f"Aerie Agent/v{VERSION} (id:{settings.token_id})",
-    }
-    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(ssl=trust or True)) as session:
-        yield Remote(settings, clock, session, cache)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust or True)) as session:
+        yield Remote(settings, credentials, clock, session, cache)

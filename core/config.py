@@ -150,6 +150,8 @@ class ApiSection(Section):
     """PEM file of the TLS certificate with its chain, read again when it changes; empty means plain HTTP."""
     key: Path | None = None
     """PEM file of the certificate's private key, without a password."""
+    trusted_proxies: list[str] = Field(default_factory=list)
+    """Addresses or networks of proxies before the agent; only from them is X-Forwarded-For believed."""
 
 
 class RemoteSection(Section):
@@ -334,6 +336,8 @@ class AgentConfig(Config):
     crash: CrashSection = Field(default_factory=CrashSection)
     allowed_origins: list[str] = Field(default_factory=list)
     """Origins beside the control plane's own whose pages may open a console; `*` lets any."""
+    ignore_panel_config_updates: bool = False
+    """Let the control plane change nothing of this node, not even its token."""
 
 
 def load(kind: type[C], path: Path | None = None, environment: Mapping[str, str] | None = None) -> C:

@@ -23,6 +23,8 @@ API_SECRET = 32
 """Characters of an API key's two halves."""
 
 SOCKET_TOKEN_LIFE = timedelta(minutes=10)
+SKEW_SECONDS = 30
+"""How far the clock of whoever signs may be ahead of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def new_signal_id() -> str:
 
 def same(left: str, right: str) -> bool:
     """Compare two secrets in constant time."""
-    return secrets.compare_digest(left.encode(), right.encode())
+    return secrets.compare_digest(left.encode("utf-8", "surrogatepass"), right.encode("utf-8", "surrogatepass"))
 
 
 def socket_jti(user_id: str, server_uuid: str) -> str:
@@ -95,7 +97,10 @@ def sign_socket_token(
 
 
 def read_socket_token(secret: str, token: str, *, now: datetime) -> SocketClaims:
-    """Check signature, shape and expiry. Raises Unauthenticated; an expired token's message is Wings' own words."""
+    """Check signature, shape, purpose and times. Raises Unauthenticated; an expired token's message is Wings' own words.
+
+    Panels before 1.12.3 name no purpose in `scope`; their other tokens carry no permissions, so none of them lets anybody connect.
+    """
     try:
         payload = jwt.decode(
             token,
@@ -104,8 +109,15 @@ def read_socket_token(secret: str, token: str, *, now: datetime) -> SocketClaims
             options={"verify_exp": False, "verify_nbf": False, "verify_aud": False, "verify_iat": False},
         )
         claims = SocketClaims.model_validate(payload)
-    except (jwt.InvalidTokenError, ValueError) as error:
+        if "crit" in jwt.get_unverified_header(token):
+            raise jwt.InvalidTokenError("it asks for what we do not know")
+    except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
         raise Unauthenticated("The token of this connection is not one of ours.") from error
+    if claims.scope and "websocket" not in claims.scope.split():
+        raise Unauthenticated("The token of this connection is not one of ours: it was made for something else.")
+    latest, longest = unix(now) + SKEW_SECONDS, SOCKET_TOKEN_LIFE.total_seconds() + SKEW_SECONDS
+    if claims.iat > latest or (claims.nbf or 0) > latest or claims.exp - claims.iat > longest:
+        raise Unauthenticated("The token of this connection is not one of ours: its times cannot be right.")
     if claims.exp <= unix(now):
         raise Unauthenticated(JWT_EXPIRED)
     return claims

@@ -1,5 +1,7 @@
 """The agent's HTTP API: every route in one list."""
 
+import asyncio
+from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
 from aiohttp import web
@@ -7,12 +9,15 @@ from aiohttp import web
 from agent.api import power, servers, system, websocket
 from agent.api.auth import bearer
 from agent.api.denials import Denials
+from agent.api.doors import Doors, trusted
 from agent.api.errors import Handler, answer, errors
-from agent.api.keys import CLOCK, CONFIG, MANAGER, OUTBOX, REMOTE, RUNTIME, SFTP, TASKS, SftpDoor
+from agent.api.keys import CLOCK, CONFIG, CREDENTIALS, MANAGER, OUTBOX, RUNTIME, SFTP, TASKS, SftpDoor
+from agent.api.listening import QUIET, Quiet, heard
+from agent.api.origins import headers, preflight, slashes
 from agent.api.system import read
+from agent.credentials import Credentials
 from agent.manager import ServerManager
 from agent.outbox import Outbox
-from agent.remote import Remote
 from agent.runtime.runtime import Runtime
 from core.clock import Clock
 from core.config import AgentConfig
@@ -26,17 +31,20 @@ LARGEST_BODY = 1024 * 1024
 def make_app(
     manager: ServerManager,
     runtime: Runtime,
-    remote: Remote,
     outbox: Outbox,
     config: AgentConfig,
+    credentials: Credentials,
     clock: Clock,
     tasks: Supervisor,
     sftp: SftpDoor,
 ) -> web.Application:
-    """The application; it owns nothing of what it is given."""
-    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[errors, bearer(config.remote.token.get_secret_value()), _not_yet])
-    app[MANAGER], app[RUNTIME], app[REMOTE], app[OUTBOX] = manager, runtime, remote, outbox
+    """The application; it owns nothing of what it is given. Raises NotConfigured."""
+    doorways = [errors, heard, preflight, slashes, bearer(credentials), _not_yet]
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=doorways)
+    app.on_response_prepare.append(headers(config))
+    app[MANAGER], app[RUNTIME], app[OUTBOX], app[CREDENTIALS] = manager, runtime, outbox, credentials
     app[CONFIG], app[CLOCK], app[TASKS], app[SFTP] = config, clock, tasks, sftp
+    app[QUIET], app[websocket.DOORS], app[websocket.PROXIES] = Quiet(), Doors(), trusted(config.api.trusted_proxies)
     app[websocket.DENIALS] = Denials(clock)
     app[websocket.SOCKETS] = {}
     app[websocket.FRAMES] = WeakKeyDictionary()
@@ -49,7 +57,7 @@ def make_app(
             web.get("/api/servers", servers.index),
             web.post("/api/servers", servers.create),
             web.get(one, servers.show),
-            web.delete(one, servers.delete),
+            web.delete(one, _delete),
             web.get(f"{one}/logs", servers.logs),
             web.post(f"{one}/power", power.power),
             web.post(f"{one}/commands", power.commands),
@@ -79,12 +87,27 @@ async def _sync(request: web.Request) -> web.Response:
     server = servers.named(request)
     if server.suspended:
         request.app[SFTP].end_sessions("", [server.uuid])
-        for socket in list(request.app[websocket.SOCKETS].get(server.uuid, ())):
-            await socket.close(SUSPENDED_CLOSE_CODE, "server is suspended")
+        await _send_away(request.app[websocket.SOCKETS].get(server.uuid, ()), SUSPENDED_CLOSE_CODE, "server is suspended")
     return done
 
 
+async def _delete(request: web.Request) -> web.Response:
+    """Who signed in hears `deleted` first and is sent away by that; the others are sent away here."""
+    server = servers.named(request)
+    done = await servers.delete(request)
+    request.app[SFTP].end_sessions("", [server.uuid])
+    sockets = request.app[websocket.SOCKETS].get(server.uuid, set())
+    await _send_away([socket for socket in sockets if not socket.listening], 1001, "server deleted")
+    return done
+
+
+async def _send_away(sockets: Iterable[websocket.Socket], code: int, words: str) -> None:
+    """All at once: one that does not answer must not hold up the others."""
+    await asyncio.gather(*(socket.close(code, words) for socket in sockets))
+
+
 async def _deny(request: web.Request) -> web.Response:
+    servers.named(request)
     request.app[websocket.DENIALS].deny(await read(request, DenyRequest))
     return web.Response(status=204)
 
@@ -95,7 +118,5 @@ async def _deauthorize(request: web.Request) -> web.Response:
     request.app[SFTP].end_sessions(wanted.user, wanted.servers)
     request.app[websocket.DENIALS].deny_user(wanted.user, wanted.servers)
     sockets = request.app[websocket.SOCKETS]
-    for uuid in wanted.servers or list(sockets):
-        for socket in list(sockets.get(uuid, ())):
-            await socket.close(1008, "signed out")
+    await _send_away([socket for uuid in wanted.servers or list(sockets) for socket in sockets.get(uuid, ())], 1008, "signed out")
     return web.Response(status=204)

@@ -4,6 +4,9 @@ from core.clock import Clock, unix
 from core.protocol.agent import DenyRequest
 from core.protocol.socket import SocketClaims
 
+KEPT_SECONDS = 3600
+"""Longer than any token lives."""
+
 
 class Denials:
     """Kept in memory: a restart refuses older tokens anyway."""
@@ -15,13 +18,21 @@ class Denials:
         self._users: dict[tuple[str, str], int] = {}
 
     def deny(self, request: DenyRequest) -> None:
+        self._forget()
         for jti in request.jtis:
             self._ids[jti] = unix(self._clock.now())
 
     def deny_user(self, user: str, servers: list[str]) -> None:
         """On these servers, or on all of the node when none is named."""
+        self._forget()
         for server in servers or [""]:
             self._users[user, server] = unix(self._clock.now())
+
+    def _forget(self) -> None:
+        """What no token that still lives can be older than."""
+        oldest = unix(self._clock.now()) - KEPT_SECONDS
+        self._ids = {key: moment for key, moment in self._ids.items() if moment >= oldest}
+        self._users = {key: moment for key, moment in self._users.items() if moment >= oldest}
 
     def denies(self, claims: SocketClaims) -> bool:
         """Whether the token was made at or before the moment that ended it. `iat` counts whole seconds, hence `<=` (Wings 1.12)."""

@@ -45,6 +45,8 @@ async def _rendered(request: web.Request, handler: Handler) -> web.StreamRespons
     except AerieError as error:
         return answer(error.status, error.message, code=error.code, hint=error.hint)
     except web.HTTPException as error:
+        if 300 <= error.status < 400:
+            return web.Response(status=error.status, headers={"Location": error.headers["Location"]})
         if error.status in (404, 405):
             return web.Response(text="404 page not found", status=404)
         return answer(error.status, error.reason)

@@ -11,6 +11,8 @@ from agent.server.console import Batch
 from core.protocol.socket import Outbound
 
 LINES_PER_FRAME = 2_000
+WEIGHT_PER_FRAME = 4_000
+"""About a megabyte of long lines."""
 KEPT = 32
 """Encoded groups that are remembered for the next socket."""
 _LINE_HEAD = orjson.dumps({"event": Outbound.CONSOLE_OUTPUT.value, "args": []})[:-2]
@@ -38,14 +40,15 @@ def message(event: Outbound, text: str | None) -> bytes:
 def groups(batches: Iterable[Batch]) -> list[list[Batch]]:
     """Neighbouring batches together, up to about LINES_PER_FRAME lines each; a gap in the numbers begins a new group."""
     made: list[list[Batch]] = []
-    following = size = 0
+    following = size = weight = 0
     for batch in batches:
-        if made and batch.first_seq == following and size < LINES_PER_FRAME:
+        if made and batch.first_seq == following and size < LINES_PER_FRAME and weight < WEIGHT_PER_FRAME:
             made[-1].append(batch)
             size += len(batch.lines)
+            weight += batch.weight
         else:
             made.append([batch])
-            size = len(batch.lines)
+            size, weight = len(batch.lines), batch.weight
         following = batch.first_seq + len(batch.lines)
     return made
 

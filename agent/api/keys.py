@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from agent.credentials import Credentials
 from agent.manager import ServerManager
 from agent.outbox import Outbox
-from agent.remote import Remote
 from agent.runtime.runtime import Runtime
 from core.clock import Clock
 from core.config import AgentConfig
@@ -25,7 +25,7 @@ class SftpDoor:
 MANAGER = web.AppKey("manager", ServerManager)
 RUNTIME = web.AppKey("runtime", Runtime)
 OUTBOX = web.AppKey("outbox", Outbox)
-REMOTE = web.AppKey("remote", Remote)
+CREDENTIALS = web.AppKey("credentials", Credentials)
 CONFIG = web.AppKey("config", AgentConfig)
 CLOCK = web.AppKey("clock", Clock)
 SFTP = web.AppKey("sftp", SftpDoor)

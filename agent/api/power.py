@@ -12,6 +12,7 @@ from core.vocabulary import PowerSignal
 
 async def power(request: web.Request) -> web.Response:
     """202 and the signal's id; 422 for an unknown action, 400 while suspended (Wings), 409 when it makes no sense now."""
+    server = named(request)
     try:
         wanted = await read(request, PowerRequest)
     except BadRequest as error:
@@ -19,7 +20,7 @@ async def power(request: web.Request) -> web.Response:
             return answer(422, f"The power action must be one of {', '.join(PowerSignal)}.", code="invalid")
         raise
     try:
-        signal_id = named(request).power(wanted.action)
+        signal_id = server.power(wanted.action)
     except ServerSuspended as error:
         return answer(400, error.message, code=error.code, hint=error.hint)
     except Conflict as error:
@@ -29,9 +30,11 @@ async def power(request: web.Request) -> web.Response:
 
 async def commands(request: web.Request) -> web.Response:
     """204 once every line was written; 502 while the server is offline (Wings)."""
-    wanted = await read(request, CommandsRequest)
     server = named(request)
+    wanted = await read(request, CommandsRequest)
     try:
+        for line in wanted.commands:  # first all of them, so that nothing is typed of what is refused
+            server.check_command(line)
         for line in wanted.commands:
             await server.command(line)
     except ServerOffline as error:

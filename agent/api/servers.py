@@ -31,7 +31,8 @@ async def create(request: web.Request) -> web.Response:
     """202; the installation's result is reported to the control plane."""
     wanted = await read(request, CreateServer)
     try:
-        if uuid.UUID(wanted.uuid).version != 4:
+        name = uuid.UUID(wanted.uuid)
+        if name.version != 4 or str(name) != wanted.uuid:  # it becomes a folder's name, so one spelling only
             raise ValueError
     except ValueError as error:
         raise Invalid("The server's uuid must be a version 4 UUID.") from error

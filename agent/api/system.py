@@ -1,17 +1,20 @@
 """`/api/system` and `/api/update`: what this node is."""
 
+import asyncio
 from typing import TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from agent.api.errors import json_response
-from agent.api.keys import RUNTIME
+from agent.api.keys import CONFIG, CREDENTIALS, RUNTIME
 from agent.remote import VERSION
 from core.errors import BadRequest
-from core.protocol.agent import SystemV1, UpdateResponse
+from core.protocol.agent import SystemV1, TokenRenewal, UpdateResponse
 
 B = TypeVar("B", bound=BaseModel)
+
+BODY_SECONDS = 15.0
 
 
 async def show(request: web.Request) -> web.Response:
@@ -31,13 +34,21 @@ async def show(request: web.Request) -> web.Response:
 
 
 async def update(request: web.Request) -> web.Response:
-    """A panel wants to change this node's own settings. They are the owner's file here, so nothing is applied, and that is said."""
-    return json_response(UpdateResponse(applied=False).model_dump())
+    """A control plane may renew the node's token. All else is the owner's settings file: a stolen token must move no folder."""
+    if request.app[CONFIG].ignore_panel_config_updates:
+        return json_response(UpdateResponse(applied=False).model_dump())
+    wanted = await read(request, TokenRenewal)
+    taken = wanted.token is not None and await request.app[CREDENTIALS].renew(wanted.token_id, wanted.token)
+    return json_response(UpdateResponse(applied=taken).model_dump())
 
 
 async def read(request: web.Request, kind: type[B]) -> B:
     """A JSON body as its type. Raises BadRequest."""
-    raw = await request.read()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await request.read()
+    except TimeoutError as error:
+        raise BadRequest("The request's body did not come in time.") from error
     if not raw:
         raise BadRequest("The request had no body.")
     try:

@@ -5,24 +5,31 @@ slowly loses its oldest lines and is told how many; it never holds up the game o
 sent `aerie.batch`.
 """
 
+import asyncio
 import logging
+import uuid
 from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 
+from agent.api.auth import is_control_plane
 from agent.api.denials import Denials
+from agent.api.doors import Doors, Place, asker
 from agent.api.errors import answer
 from agent.api.frames import ConsoleFrames, Group, frame, groups, message
-from agent.api.keys import CLOCK, CONFIG, OUTBOX
+from agent.api.keys import CLOCK, CONFIG, CREDENTIALS, OUTBOX
+from agent.api.limits import GLOBAL, Limits
+from agent.api.origins import may_open
 from agent.api.servers import named
 from agent.server.console import Batch
 from agent.server.crash_record import REPLAYED_FOR
 from agent.server.server import Server
 from agent.server.standing import DaemonNotice, Event
-from core.clock import Clock, unix
-from core.errors import AerieError, Unauthenticated
+from core.addresses import Network
+from core.clock import unix
+from core.errors import AerieError, Invalid, Unauthenticated
 from core.fanout import Listener
 from core.permissions import CONNECT, CONTROL_CONSOLE, CONTROL_RESTART, CONTROL_START, CONTROL_STOP, allows
 from core.protocol.remote import ActivityEntry
@@ -53,13 +60,21 @@ MOST_SOCKETS = 30
 AUTH_SECONDS = 10.0
 PING_SECONDS = 30.0
 EXPIRY_CHECK_SECONDS = 30.0
+WARNING_SECONDS = 60.0
 GRACE_SECONDS = 60.0
-LARGEST_MESSAGE = 32 * 1024
+LARGEST_MESSAGE = 4096
+"""Bytes (Wings 1.12). Compression is not offered, so that nothing small can become something large."""
+STALLED_SECONDS = 30.0
+"""A peer that reads nothing for so long is cut off."""
+CLOSE_SECONDS = 2.0
+"""For the peer's half of a goodbye."""
 BACKLOG_LINES = 20_000
 FLOOD_LINES = 20
 GATHER_SECONDS = 0.004
 """After a write of so many lines, let more come together: many small writes to many sockets would cost more than the lines."""
 DENIALS = web.AppKey("denials", Denials)
+DOORS = web.AppKey("doors", Doors)
+PROXIES = web.AppKey("proxies", list[Network])
 SOCKETS = web.AppKey("sockets", dict[str, set["Socket"]])
 FRAMES = web.AppKey("frames", WeakKeyDictionary[Server, ConsoleFrames])
 _NEEDS = {
@@ -72,52 +87,60 @@ _GATES = {
     Outbound.INSTALL_OUTPUT: "admin.websocket.install",
     Outbound.INSTALL_STARTED: CONNECT,
     Outbound.INSTALL_COMPLETED: CONNECT,
+    Outbound.BACKUP_COMPLETED: "backup.read",
+    Outbound.TRANSFER_LOGS: "admin.websocket.transfer",
 }
+SEES_ERRORS = "admin.websocket.errors"
 
 
 async def connect(request: web.Request) -> web.StreamResponse:
     """`GET /api/servers/{server}/ws`. The Origin must be the control plane's address, or one of `allowed_origins` (Wings)."""
     server = named(request)
-    config = request.app[CONFIG]
-    allowed = (config.remote.url, *config.allowed_origins)
-    if "*" not in allowed and request.headers.get("Origin", "") not in allowed:
+    if not may_open(request.app[CONFIG], request.headers.get("Origin")):
         return answer(403, "This origin may not open a socket.")
     sockets = request.app[SOCKETS].setdefault(server.uuid, set())
     if len(sockets) >= MOST_SOCKETS:
         return answer(400, "Too many open connections for this server.")
-    response = web.WebSocketResponse(heartbeat=PING_SECONDS, max_msg_size=LARGEST_MESSAGE, compress=False)
-    await response.prepare(request)
-    if server.suspended:
-        await response.close(code=SUSPENDED_CLOSE_CODE, message=b"server is suspended")
-        return response
-    socket = Socket(response, request, server, config.remote.token.get_secret_value(), request.app[DENIALS], request.app[CLOCK])
+    ip, place = asker(request, request.app[PROXIES]), None
+    if not is_control_plane(request, request.app[CREDENTIALS]) and (place := request.app[DOORS].enter(ip)) is None:
+        return answer(429, "Too many connections from this address.", hint="Close some, or try again in a moment.")
+    response = web.WebSocketResponse(timeout=CLOSE_SECONDS, heartbeat=PING_SECONDS, max_msg_size=LARGEST_MESSAGE, compress=False)
+    socket = Socket(response, request, server, ip, place)
     sockets.add(socket)
     try:
-        await socket.run()
+        await response.prepare(request)
+        if server.suspended:
+            await socket.close(SUSPENDED_CLOSE_CODE, "server is suspended")
+        else:
+            await socket.run()
     finally:
         sockets.discard(socket)
+        if place is not None:
+            place.leave()
     return response
 
 
 class Socket:
-    """One open connection."""
+    """One open connection; `place` is None for the control plane's own."""
 
-    def __init__(
-        self, response: web.WebSocketResponse, request: web.Request, server: Server, secret: str, denials: Denials, clock: Clock
-    ) -> None:
+    def __init__(self, response: web.WebSocketResponse, request: web.Request, server: Server, ip: str, place: Place | None) -> None:
         self._response = response
         self._request = request
         self._server = server
-        self._secret = secret
-        self._denials = denials
-        self._clock = clock
+        self._ip = ip
+        self._place = place
+        self._credentials = request.app[CREDENTIALS]
+        self._denials = request.app[DENIALS]
+        self._clock = request.app[CLOCK]
         self._frames = request.app[FRAMES].setdefault(server, ConsoleFrames())
+        self._limits = Limits(self._clock)
         self._claims: SocketClaims | None = None
+        self._signed_with = ""
         self._batched = False
-        self._listening = False
+        self._told_barred = False
         self._expired = False
-        self._buckets: dict[str, tuple[float, float]] = {}
-        self._throttled: set[str] = set()
+        self.listening = False
+        """Whether it signed in once and is told what happens."""
         self.user_uuid = ""
 
     async def run(self) -> None:
@@ -126,13 +149,20 @@ class Socket:
             self._tasks = tasks
             tasks.spawn("time to sign in", self._sign_in_limit())
             async for message in self._response:
-                if message.type is not WSMsgType.TEXT:
-                    continue
                 with suppress(ConnectionError):
-                    await self._receive(message.data)
+                    await self._receive(message.data if message.type is WSMsgType.TEXT else "")
 
     async def close(self, code: int, words: str) -> None:
-        await self._response.close(code=code, message=words.encode())
+        """Say goodbye; a peer that does not answer is cut off."""
+        try:
+            async with asyncio.timeout(2 * CLOSE_SECONDS):
+                await self._response.close(code=code, message=words.encode())
+        except (TimeoutError, ConnectionError):
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        if (transport := self._request.transport) is not None:
+            transport.abort()
 
     async def _sign_in_limit(self) -> None:
         await self._clock.sleep(AUTH_SECONDS)
@@ -142,11 +172,15 @@ class Socket:
     # What the peer sends
 
     async def _receive(self, text: str) -> None:
+        if not self._limits.passes(GLOBAL):
+            await self._tell_throttled(GLOBAL)
+            return
         try:
             frame = Frame.model_validate_json(text)
         except ValidationError:
             return
-        if not self._within_limits(frame.event):
+        if not self._limits.passes(frame.event):
+            await self._tell_throttled(frame.event)
             return
         if self._server.suspended:
             await self.close(SUSPENDED_CLOSE_CODE, "server is suspended")
@@ -161,7 +195,18 @@ class Socket:
         try:
             await self._act(frame.event, args)
         except AerieError as error:
-            await self._send(Outbound.DAEMON_ERROR, str(error))
+            await self._tell_error(error)
+
+    async def _tell_throttled(self, event: str) -> None:
+        if self._limits.untold(event):
+            await self._send(Outbound.THROTTLED, event[:40])
+
+    async def _tell_error(self, error: AerieError) -> None:
+        """What went wrong. What is the node's trouble, not the person's, is told in full to those alone who may see it (Wings)."""
+        number = uuid.uuid4()
+        log.info("server %s, socket error %s: %s", self._server.uuid, number, error)
+        words = str(error) if error.status < 500 or self._may(SEES_ERRORS) else "The node could not do that; its log says why."
+        await self._send(Outbound.DAEMON_ERROR, words if self._batched else f"[{number}] {words}")
 
     async def _act(self, event: str, args: str) -> None:
         match event:
@@ -169,8 +214,7 @@ class Socket:
                 try:
                     signal = PowerSignal(args)
                 except ValueError:
-                    await self._send(Outbound.DAEMON_ERROR, f"There is no power action {args[:40]!r}.")
-                    return
+                    raise Invalid(f"There is no power action {args[:40]!r}.") from None
                 if self._may(_NEEDS[signal]):
                     self._server.power(signal)
                     await self._note(f"server:power.{signal.value}")
@@ -196,7 +240,7 @@ class Socket:
                 server=self._server.uuid,
                 event=event,
                 metadata=dict(metadata),
-                ip=self._request.remote,
+                ip=self._ip,
                 timestamp=self._clock.now(),
             )
             await self._request.app[OUTBOX].activity(entry)
@@ -218,13 +262,14 @@ class Socket:
             await self._send(Outbound.AERIE_STATE, again.model_dump_json())
 
     async def _sign_in(self, token: str) -> None:
+        secret = self._credentials.secret
         try:
-            claims = read_socket_token(self._secret, token, now=self._clock.now())
+            claims = read_socket_token(secret, token, now=self._clock.now())
         except Unauthenticated as error:
             if error.message == JWT_EXPIRED:
                 await self._send(Outbound.JWT_ERROR, JWT_EXPIRED)
             else:
-                await self._send(Outbound.DAEMON_ERROR, error.message)
+                await self._tell_error(error)
             return
         if self._denials.denies(claims):
             await self._send(Outbound.JWT_ERROR, JWT_DENIED)
@@ -232,12 +277,15 @@ class Socket:
             await self._send(Outbound.JWT_ERROR, JWT_NO_CONNECT)
         elif claims.server_uuid != self._server.uuid:
             await self._send(Outbound.JWT_ERROR, JWT_WRONG_SERVER)
+        elif self._place is not None and not self._place.sign_in():
+            await self.close(1008, "too many connections from this address")
         else:
-            self._claims, self._expired = claims, False
+            self._claims, self._signed_with = claims, secret
+            self._expired = self._told_barred = False
             self.user_uuid = claims.user_uuid
             await self._send(Outbound.AUTH_SUCCESS)
-            if not self._listening:
-                self._listening = True
+            if not self.listening:
+                self.listening = True
                 await self._begin()
 
     async def _begin(self) -> None:
@@ -245,7 +293,7 @@ class Socket:
         self._tasks.spawn("console", self._tell_console(self._server.console.listen(BACKLOG_LINES)))
         self._tasks.spawn("expiry", self._watch_expiry())
         await self._send(Outbound.STATUS, self._server.state.value)
-        if self._server.state is ServerState.OFFLINE:
+        if self._server.state is ServerState.OFFLINE and self._server.end_installation is None:
             await self._send(Outbound.STATS, self._server.stats().model_dump_json(exclude_none=not self._batched))
 
     def _trouble(self) -> str | None:
@@ -255,37 +303,26 @@ class Socket:
             return JWT_MISSING
         if claims.exp <= unix(self._clock.now()):
             return JWT_EXPIRED
-        return JWT_DENIED if self._denials.denies(claims) else None
+        renewed = self._signed_with != self._credentials.secret
+        return JWT_DENIED if renewed or self._denials.denies(claims) else None
+
+    async def _barred(self) -> bool:
+        """Whether nothing may be sent now. Who was signed out is told once; who ran out of time hears it on time, see `_watch_expiry`."""
+        trouble = self._trouble()
+        if trouble == JWT_DENIED and not self._told_barred:
+            self._told_barred = True
+            await self._send(Outbound.JWT_ERROR, trouble)
+        return trouble is not None
 
     def _may(self, permission: str) -> bool:
         return self._claims is not None and allows(self._claims.permissions, permission)
-
-    def _within_limits(self, event: str) -> bool:
-        """Wings 1.12's token buckets; over the limit the event is dropped and `throttled` said once."""
-        known = event in (Inbound.AUTH, Inbound.SEND_LOGS, Inbound.SEND_COMMAND)
-        rate, burst = {Inbound.AUTH.value: (0.2, 2.0), Inbound.SEND_LOGS.value: (0.2, 2.0), Inbound.SEND_COMMAND.value: (1.0, 10.0)}.get(
-            event, (1.0, 4.0)
-        )
-        for name, speed, most in (("global", 5.0, 10.0), (event if known else "other", rate, burst)):
-            tokens, then = self._buckets.get(name, (most, self._clock.monotonic()))
-            now = self._clock.monotonic()
-            tokens = min(most, tokens + (now - then) * speed)
-            if tokens < 1:
-                self._buckets[name] = (tokens, now)
-                if name not in self._throttled:
-                    self._throttled.add(name)
-                    self._tasks.spawn("throttled", self._send(Outbound.THROTTLED, "global" if name == "global" else event))
-                return False
-            self._buckets[name] = (tokens - 1, now)
-            self._throttled.discard(name)
-        return True
 
     # What we send
 
     async def _tell_events(self, listener: Listener[Event]) -> None:
         with listener, suppress(ConnectionError):
             async for event in listener:
-                if self._trouble() is not None:
+                if await self._barred():
                     continue
                 match event:
                     case StateChange():
@@ -310,7 +347,7 @@ class Socket:
         last = self._server.console.last_seq
         with listener, suppress(ConnectionError):
             while batches := await listener.drain():
-                if self._trouble() is not None:
+                if await self._barred():
                     last = batches[-1].first_seq + len(batches[-1].lines) - 1
                     continue
                 for group in groups(batches):
@@ -329,21 +366,22 @@ class Socket:
 
     async def _watch_expiry(self) -> None:
         """Tell of a token's end a minute before, once at the end, and close when no new one comes within a minute."""
-        while True:
-            await self._clock.sleep(EXPIRY_CHECK_SECONDS)
-            claims = self._claims
-            if claims is None:
-                continue
-            left = claims.exp - unix(self._clock.now())
+        while (claims := self._claims) is not None:
+            left = claims.exp - self._clock.now().timestamp()
             if left <= -GRACE_SECONDS:
                 await self.close(1008, "token expired")
                 return
             if left <= 0:
+                following = left + GRACE_SECONDS
                 if not self._expired:
                     self._expired = True
                     await self._send(Outbound.TOKEN_EXPIRED)
-            elif left <= 60:
+            elif left <= WARNING_SECONDS:
+                following = left
                 await self._send(Outbound.TOKEN_EXPIRING)
+            else:
+                following = left - WARNING_SECONDS
+            await self._clock.sleep(min(EXPIRY_CHECK_SECONDS, max(0.05, following)))
 
     async def _send(self, event: Outbound, text: str | None = None) -> None:
         await self._write(frame(message(event, text)))
@@ -354,4 +392,9 @@ class Socket:
         if transport is None or transport.is_closing() or self._response.closed:
             raise ConnectionResetError("the peer has left")
         transport.write(data)
-        await self._request.protocol._drain_helper()
+        try:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await self._request.protocol._drain_helper()
+        except TimeoutError:
+            self._cut_off()
+            raise ConnectionResetError("the peer does not read") from None

@@ -35,6 +35,13 @@ class Batch:
 
     first_seq: int
     lines: list[str]
+    size: int = 0
+    """Characters in all."""
+
+    @property
+    def weight(self) -> int:
+        """What it takes of a listener's room: a line one, and one more for every 256 characters."""
+        return len(self.lines) + (self.size >> 8)
 
 
 class LineSplitter:
@@ -172,7 +179,7 @@ class Console:
         self._splitter = LineSplitter()
         self._ring: deque[str] = deque()
         self._ring_bytes = 0
-        self.fanout: Fanout[Batch] = Fanout(size_of=lambda batch: len(batch.lines))
+        self.fanout: Fanout[Batch] = Fanout(size_of=lambda batch: batch.weight)
 
     def feed(self, chunk: bytes) -> None:
         if lines := self._splitter.feed(chunk):
@@ -193,7 +200,7 @@ class Console:
         self._keep(lines)
         allowed = self._allowance(len(lines))
         if shown := lines[:allowed]:
-            self.fanout.publish(Batch(first, shown))
+            self.fanout.publish(Batch(first, shown, sum(map(len, shown))))
         if allowed == len(lines):
             self._throttled = False
         elif not self._throttled:
@@ -205,7 +212,7 @@ class Console:
         line = NOTICE + words
         self.last_seq += 1
         self._keep([line])
-        self.fanout.publish(Batch(self.last_seq, [line]))
+        self.fanout.publish(Batch(self.last_seq, [line], len(line)))
 
     def _allowance(self, count: int) -> int:
         """How many of `count` lines listeners get now, by Wings' fixed window; the gap in the numbers tells them of the rest."""
@@ -233,7 +240,7 @@ class Console:
         return list(self._ring)[-count:] if count > 0 else []
 
     def listen(self, lines: int = 8000) -> Listener[Batch]:
-        """Open a listener that may fall behind by about `lines` lines before it loses its oldest batches."""
+        """Open a listener that may fall behind by about `lines` lines, fewer when they are long, before it loses its oldest batches."""
         return self.fanout.listen(capacity=lines, budget=lines)
 
     def close(self) -> None:

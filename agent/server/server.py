@@ -127,12 +127,16 @@ class Server:
         self._steps.stop_within(limit)
         return await self._steps.wait_gone(limit + self._patience)
 
-    async def command(self, text: str) -> None:
-        """Type one line into the console. Raises Invalid or ServerOffline."""
+    def check_command(self, text: str) -> None:
+        """Whether this can be typed now. Raises Invalid or ServerOffline."""
         if any(letter in text for letter in "\r\n\0"):
             raise Invalid("A console command is one line.", hint="Send several commands one by one.")
         if not self._terminal.attached or self._standing.offline:
             raise ServerOffline("The server is offline, nobody reads its console.", hint="Start it first.")
+
+    async def command(self, text: str) -> None:
+        """Type one line into the console. Raises as `check_command`."""
+        self.check_command(text)
         await self._terminal.type(text)
         stop = self.configuration.process_configuration.stop
         if stop.type == StopType.COMMAND and text == stop.value and self.state is not ServerState.STOPPING:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core.protocol.settings import ServerSettings, Wire
 from core.protocol.socket import StatsFrame
@@ -137,4 +137,16 @@ class ErrorBody(Wire):
 
 
 NodeUpdate = dict[str, Any]
-"""`POST /api/update`: a node's configuration; our agents do not apply it and say so (see agent/api/system.py)."""
+"""`POST /api/update`: a node's configuration as the panel sends it; our agents take of it what TokenRenewal names."""
+
+
+class TokenRenewal(Wire):
+    """`POST /api/update`: of a partial node configuration, what a control plane may change here. Keys count in any case (Wings)."""
+
+    token_id: str | None = None
+    token: str | None = Field(default=None, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return {str(key).lower(): item for key, item in value.items()} if isinstance(value, dict) else value

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, StrictInt
 
 from core.protocol.settings import Wire
 from core.vocabulary import PowerPhase, PowerSignal, ServerState
@@ -42,6 +42,10 @@ class Outbound(StrEnum):
     INSTALL_OUTPUT = "install output"
     INSTALL_STARTED = "install started"
     INSTALL_COMPLETED = "install completed"
+    BACKUP_COMPLETED = "backup completed"
+    BACKUP_RESTORE_COMPLETED = "backup restore completed"
+    TRANSFER_LOGS = "transfer logs"
+    TRANSFER_STATUS = "transfer status"
     THROTTLED = "throttled"
     DELETED = "deleted"
     AERIE_CONSOLE = "aerie.console"
@@ -146,9 +150,9 @@ class SocketClaims(Wire):
     iss: str = ""
     aud: str | list[str] = ""
     jti: str = ""
-    iat: int
-    nbf: int | None = None
-    exp: int
+    iat: StrictInt
+    nbf: StrictInt | None = None
+    exp: StrictInt
     server_uuid: str
     user_uuid: str = ""
     user_id: int | None = None

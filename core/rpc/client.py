@@ -249,5 +249,6 @@ def _why(error: aiohttp.ClientConnectorCertificateError) -> str:
 
 
 def headers_of(address: NodeAddress) -> dict[str, Any]:
-    """What a socket's handshake must carry: Wings refuses a missing or foreign Origin."""
-    return {"Origin": address.origin} if address.origin else {}
+    """What a socket's handshake must carry: Wings refuses a missing or foreign Origin; our agents count who bears no token."""
+    said = {"Origin": address.origin} if address.origin else {}
+    return {**said, "Authorization": f"Bearer {address.token.secret}"}

@@ -1,6 +1,9 @@
 """Node credentials and WebSocket tokens, as a stock panel issues them and a stock Wings reads them."""
 
+import base64
 import hashlib
+import hmac
+import json
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -112,3 +115,79 @@ def test_a_stock_panels_token_is_accepted() -> None:
 def test_secrets_of_any_letters_can_be_compared() -> None:
     assert same("schlüssel", "schlüssel")
     assert not same("schlüssel", "schlussel")
+    assert not same("\udcff", "schlussel")
+
+
+def _forged(**changes: object) -> str:
+    payload = {
+        "iat": unix(NOW),
+        "nbf": unix(NOW) - 300,
+        "exp": unix(NOW) + 600,
+        "server_uuid": SERVER,
+        "permissions": ["websocket.connect"],
+        "scope": "websocket",
+        **changes,
+    }
+    return jwt.encode({name: value for name, value in payload.items() if value is not ...}, SECRET, algorithm="HS256")
+
+
+@pytest.mark.parametrize("scope", ["file-download", "backup-download", "file-upload", "transfer", "websockets", "file-upload transfer"])
+def test_tok_1_a_token_made_for_something_else_opens_no_socket(scope: str) -> None:
+    with pytest.raises(Unauthenticated, match="made for something else"):
+        read_socket_token(SECRET, _forged(scope=scope), now=NOW)
+
+
+@pytest.mark.parametrize("scope", ["websocket", "file-upload websocket", "", ...])
+def test_tok_1_a_sockets_token_opens_it_and_so_does_one_of_an_older_panel(scope: object) -> None:
+    assert read_socket_token(SECRET, _forged(scope=scope), now=NOW).server_uuid == SERVER
+
+
+@pytest.mark.parametrize(
+    "header", [{"crit": ["x"], "x": 1}, {"crit": []}, {"crit": ["b64"], "b64": False}, {"alg": "none"}, {"alg": "RS256"}]
+)
+def test_tok_3_headers_that_ask_for_more_or_for_another_algorithm_are_refused(header: dict[str, object]) -> None:
+    body = {"iat": unix(NOW), "exp": unix(NOW) + 600, "server_uuid": SERVER, "permissions": ["*"]}
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "HS256", "typ": "JWT", **header}, body)]
+    signed = b".".join(parts)
+    mac = base64.urlsafe_b64encode(hmac.digest(SECRET.encode(), signed, "sha256")).rstrip(b"=")
+    for signature in (mac, b""):
+        with pytest.raises(Unauthenticated, match="not one of ours"):
+            read_socket_token(SECRET, (signed + b"." + signature).decode(), now=NOW)
+
+
+def test_tok_3_a_key_named_inside_the_token_is_not_used() -> None:
+    for header in ({"kid": "/dev/null"}, {"jku": "https://evil.example"}, {"jwk": {"kty": "oct", "k": "eA"}}):
+        payload = {"iat": unix(NOW), "exp": unix(NOW) + 600, "server_uuid": SERVER, "permissions": ["*"]}
+        with pytest.raises(Unauthenticated, match="not one of ours"):
+            read_socket_token(SECRET, jwt.encode(payload, "x" * 64, algorithm="HS256", headers=header), now=NOW)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": ...},
+        {"exp": None},
+        {"exp": float(unix(NOW) + 600)},
+        {"exp": str(unix(NOW) + 600)},
+        {"exp": True},
+        {"exp": 10**30},
+        {"exp": unix(NOW) + 631},
+        {"iat": ...},
+        {"iat": str(unix(NOW))},
+        {"iat": unix(NOW) + 31, "exp": unix(NOW) + 600},
+        {"iat": unix(NOW) - 86_400},
+        {"nbf": unix(NOW) + 31},
+        {"permissions": None},
+        {"permissions": {"*": 1}},
+        {"permissions": [["*"]]},
+        {"server_uuid": None},
+    ],
+    ids=str,
+)
+def test_tok_4_tok_8_times_and_permissions_of_another_shape_are_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(Unauthenticated, match="not one of ours"):
+        read_socket_token(SECRET, _forged(**changes), now=NOW)
+
+
+def test_tok_4_a_clock_that_is_a_little_ahead_is_borne() -> None:
+    assert read_socket_token(SECRET, _forged(iat=unix(NOW) + 30, nbf=unix(NOW) + 30, exp=unix(NOW) + 630), now=NOW).exp == unix(NOW) + 630

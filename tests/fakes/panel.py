@@ -18,7 +18,10 @@ class Panel:
     """Its servers, what it was told, and its mood."""
 
     token: NodeToken
+    """What the agent's settings say."""
     url: str = ""
+    renewed: NodeToken | None = None
+    """What it lets in instead, when set."""
     servers: dict[str, ServerConfiguration] = field(default_factory=dict)
     scripts: dict[str, str] = field(default_factory=dict)
     image: str = ""
@@ -64,7 +67,8 @@ async def standing(token: NodeToken) -> AsyncIterator[Panel]:
             return web.Response(text=panel.rude)
         if status := panel.status or panel.mood.get(request.path.removeprefix("/api/remote"), 0):
             return web.json_response({"errors": [{"code": "x", "status": str(status), "detail": "as you wish"}]}, status=status)
-        if request.headers.get("Authorization") != f"Bearer {token.id}.{token.secret}":
+        known = panel.renewed or token
+        if request.headers.get("Authorization") != f"Bearer {known.id}.{known.secret}":
             return web.json_response({"errors": [{"code": "x", "status": "403", "detail": "no"}]}, status=403)
         if (uuid := request.match_info.get("uuid")) and uuid not in panel.servers:
             return web.json_response({"errors": [{"code": "NotFoundHttpException", "status": "404", "detail": "gone"}]}, status=404)
