@@ -29,14 +29,22 @@ class NodeCommands(app_commands.Group):
         location="A short code that games see, else local",
         memory="What servers may be given together, for instance 24 GiB; else what it has",
         disk="What servers may be given together, for instance 400 GiB; else unlimited",
+        sftp="Where SFTP clients find it, for instance node.example.net:2022; else its agent's host and 2022",
     )
     async def create(
-        self, interaction: Interaction, name: str, address: str, location: str = "local", memory: str = "", disk: str = ""
+        self,
+        interaction: Interaction,
+        name: str,
+        address: str,
+        location: str = "local",
+        memory: str = "",
+        disk: str = "",
+        sftp: str = "",
     ) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         services = interaction.client.services
         node, token = await services.nodes.make(
-            actor_of(interaction), name, address, location=location, memory=amounts.memory(memory), disk=amounts.disk(disk)
+            actor_of(interaction), name, address, location=location, memory=amounts.memory(memory), disk=amounts.disk(disk), sftp=sftp
         )
         port = node.url.rpartition(":")[2] if node.url.rpartition(":")[2].isdigit() else "8080"
         words = (
@@ -70,7 +78,7 @@ class NodeCommands(app_commands.Group):
             f"### {plain(room.node.name, 80)}",
             f"🔌 Does not answer: {plain(room.fault, 200)}." if room.fault else f"🟢 Answers · version {plain(room.version, 40)}",
             f"**Address** {code(room.node.url, 200)} · **Location** {plain(room.node.location, 60)}",
-            f"**Servers** {room.servers}",
+            f"**SFTP** {code(':'.join(map(str, services.nodes.sftp(room.node))), 200)} · **Servers** {room.servers}",
             f"**Memory** {_left(room.memory_given, 'MB')} given, {_memory_left(room)} left",
             f"**Disk** {_left(room.disk_given, 'MiB')} given, {_left(room.disk_left, 'MiB')} left",
             f"**Ports** {room.ports.free} of {room.ports.total} free" if ports else "**Ports** none yet: `/node ports` adds some",
@@ -84,6 +92,16 @@ class NodeCommands(app_commands.Group):
         await interaction.response.defer(ephemeral=True, thinking=True)
         gone = await interaction.client.services.nodes.remove(actor_of(interaction), node)
         await interaction.edit_original_response(content=f"The node **{plain(gone.name, 80)}** is deleted; its agent may be ended.")
+
+    @app_commands.command(description="Say where people's SFTP clients find a node")
+    @app_commands.describe(node="Which node", at="For instance node.example.net:2022, a name or a port; else its agent's host and 2022")
+    async def sftp(self, interaction: Interaction, node: app_commands.Transform[str, NODE], at: str = "") -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        nodes = interaction.client.services.nodes
+        found = await nodes.reach(actor_of(interaction), node, at)
+        host, port = nodes.sftp(found)
+        words = f"SFTP of **{plain(found.name, 80)}** is at {code(host, 200)}, port {port}."
+        await interaction.edit_original_response(content=words)
 
     @app_commands.command(description="Give a node ports for servers, or take free ones away")
     @app_commands.describe(

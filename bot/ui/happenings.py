@@ -65,6 +65,7 @@ WORDS: dict[str, Words] = {
     "node:list": Words("looked at the nodes", "look at the nodes"),
     "node:ports.add": Words("added ports to a node", "add ports to a node"),
     "node:ports.remove": Words("removed ports of a node", "remove ports of a node"),
+    "node:sftp": Words("changed where SFTP finds a node", "change where SFTP finds a node"),
     "server:activity.read": Words("read the activity of {it}", "read the activity of {it}"),
     "server:allocation.notes": Words("changed the note of an address of {it}", "change the note of an address of {it}"),
     "server:allocation.primary": Words("chose the main address of {it}", "choose the main address of {it}"),

@@ -30,6 +30,8 @@ from core.tokens import NodeToken, new_node_token, same
 log = logging.getLogger(__name__)
 
 TELL_WITHIN = 5.0  # s
+SFTP_PORT = 2022
+"""Where an agent's SFTP server listens unless its settings say otherwise."""
 
 
 class Nodes:
@@ -48,16 +50,26 @@ class Nodes:
         """Name for SFTP of nodes without one of their own; the setting `accounts.sftp_host`."""
 
     async def make(
-        self, actor: Actor, name: str, url: str, *, location: str = "local", memory: int = 0, disk: int = 0
+        self, actor: Actor, name: str, url: str, *, location: str = "local", memory: int = 0, disk: int = 0, sftp: str = ""
     ) -> tuple[Node, NodeToken]:
-        """Make a node for somebody who may; see `create`. Raises MissingPermission too."""
+        """Make a node for somebody who may; see `create`, and `reach` for `sftp`. Raises MissingPermission too."""
         await self._access.require_builder(actor, event="node:create")
-        made = await self.create(name, url, location=location, memory=memory, disk=disk)
+        port, host = _sftp(sftp)
+        made = await self.create(name, url, location=location, memory=memory, disk=disk, sftp_port=port, sftp_host=host)
         await self._activity.write(actor, "node:create", metadata={"node": made[0].name})
         return made
 
     async def create(
-        self, name: str, url: str, token: NodeToken | None = None, *, location: str = "local", memory: int = 0, disk: int = 0
+        self,
+        name: str,
+        url: str,
+        token: NodeToken | None = None,
+        *,
+        location: str = "local",
+        memory: int = 0,
+        disk: int = 0,
+        sftp_port: int = SFTP_PORT,
+        sftp_host: str | None = None,
     ) -> tuple[Node, NodeToken]:
         """Make a node and its token, which cannot be read again by people. Memory MB, disk MiB, see Node. Raises Invalid and Conflict."""
         if memory < 0 or disk < 0:
@@ -71,6 +83,8 @@ class Nodes:
             location=location,
             memory=memory,
             disk=disk,
+            sftp_port=sftp_port,
+            sftp_host=sftp_host,
             token_id=token.id,
             token_sealed=self._seal.close(token.secret),
             created_at=self._clock.now(),
@@ -110,6 +124,17 @@ class Nodes:
             if row is None:
                 raise NotFound("There is no such node.")
             row.url = _address(url)
+        return row
+
+    async def reach(self, actor: Actor, ref: str | int, sftp: str) -> Node:
+        """Say where people's SFTP clients find a node: `host:port`, one of both, or empty for its agent's host and 2022.
+
+        Raises Invalid, NotFound and MissingPermission.
+        """
+        await self._access.require_builder(actor, event="node:sftp")
+        port, host = _sftp(sftp)
+        row = await self.sftp_at((await self.find(ref)).id, port, host)
+        await self._activity.write(actor, "node:sftp", metadata={"node": row.name})
         return row
 
     async def sftp_at(self, node_id: int, port: int, host: str | None = None) -> Node:
@@ -211,6 +236,22 @@ def _name(name: str) -> str:
     if not 1 <= len(name) <= 100 or not name.isprintable():
         raise Invalid("A node's name must have 1 to 100 printable characters.")
     return name
+
+
+def _sftp(text: str) -> tuple[int, str | None]:
+    """Port and host of `host:port`, `host`, `port`, `[v6]:port`; without a host, where the agent is."""
+    text = text.strip()
+    if text.isdecimal():
+        text = f":{text}"
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, SFTP_PORT if parts.port is None else parts.port
+    except ValueError:
+        host, port = None, 0
+    good = port > 0 and len(host or "") <= 255 and text.isascii() and re.fullmatch(r"[\w.\-\[\]:]*", text)
+    if not good:
+        raise Invalid(f"{text[:80]} is no place for SFTP.", hint="Write it like node.example.net:2022, or only a name or a port.")
+    return port, host
 
 
 def _address(url: str) -> str:

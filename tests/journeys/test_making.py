@@ -209,6 +209,14 @@ async def test_a_node_is_added_given_ports_and_removed(stage: Stage, bot: Bot, n
     (row,) = await bot.services.nodes.all()
     assert f'token_id = "{row.token_id}"' in text
     assert bot.services.nodes.address(row).token.secret in text
+    assert says(ada, "SFTP", "127.0.0.1:2022")(await said(ada, "node info", node="n2"))
+    assert "at `play.example.net`, port 2222" in ada.text_of(await said(ada, "node sftp", node="n2", at="play.example.net:2222"))
+    assert "no place for SFTP" in ada.text_of(await said(ada, "node sftp", node="n2", at="play.example.net:99999"))
+    assert "lack the permission" in cleo.text_of(await said(cleo, "node sftp", node="n2", at=""))
+    assert says(ada, "play.example.net:2222")(await said(ada, "node info", node="n2"))
+    await said(ada, "node create", name="n3", address=node.url, sftp="2023")
+    assert says(ada, "127.0.0.1:2023")(await said(ada, "node info", node="n3"))
+    await said(ada, "node delete", node="n3")
     assert "16 new ports" in ada.text_of(await said(ada, "node ports", node="n2", do="add", ports="25565-25580"))
     assert "is not a port" in ada.text_of(await said(ada, "node ports", node="n2", do="add", ports="many"))
     assert "1 port of" in ada.text_of(await said(ada, "node ports", node="n2", do="remove", ports="25580"))
