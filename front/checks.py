@@ -19,6 +19,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from core.db.engine import check_url
+from core.db.migrate import lag
+from core.errors import NotConfigured
 from setup.engine_api import EngineApi, EngineError
 
 PATIENCE = 5.0  # seconds for each question
@@ -70,6 +73,24 @@ async def database(url: str) -> Finding:
         return Finding("database", f"{shown} refuses: {_first_line(error)}", _database_fix(str(error)))
     finally:
         await engine.dispose()
+
+
+async def tables(url: str) -> Finding:
+    """Are the database's tables those of this version? Says nothing new of a database that does not answer."""
+    try:
+        check_url(url)
+        if (path := make_url(url)).get_backend_name() == "sqlite" and _sqlite_trouble(path) is not None:
+            return Finding("tables", "not there yet", "Run `aerie migrate`, or start the bot, which does the same.")
+        behind = await asyncio.wait_for(lag(url), PATIENCE)
+    except (ArgumentError, NotConfigured):
+        return Finding("tables", "cannot be asked for", "Correct the database's address.")
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        return Finding("tables", f"cannot be asked for: {_first_line(error)}", "See the line about the database.")
+    if behind is None:
+        return Finding("tables", "of a newer Aerie than this", "Run that version again, or restore the database of before.")
+    if behind:
+        return Finding("tables", f"{behind} steps behind this version", "Run `aerie migrate`, or start the bot, which does the same.")
+    return Finding("tables", "up to date")
 
 
 def _sqlite_trouble(url: URL) -> str | None:

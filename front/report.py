@@ -44,6 +44,7 @@ def _bot(config: BotConfig) -> list[Question]:
     api = f"{config.discord.sandbox_url}/api/v10" if config.discord.sandbox_url else checks.DISCORD_API
     return [
         partial(checks.database, config.database.url.get_secret_value()),
+        partial(checks.tables, config.database.url.get_secret_value()),
         partial(checks.redis, config.backplane.url.get_secret_value()),
         partial(checks.discord, config.discord.token.get_secret_value(), api),
         partial(listening.certificate, "endpoint", (config.endpoint.certificate, config.endpoint.key), config.tls.ca),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
@@ -16,12 +18,21 @@ from core.errors import NotConfigured
 
 _SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK_WAIT = 60  # seconds
+_DRIVERS = {"sqlite+aiosqlite": "sqlite", "mysql+aiomysql": "mysql+pymysql", "mariadb+aiomysql": "mysql+pymysql"}
 
 
 async def upgrade(url: str) -> None:
     """Bring the database at `url` to the newest revision; nothing happens when it is there already. Raises NotConfigured."""
     check_url(url)
     await asyncio.to_thread(_upgrade, url)
+
+
+async def lag(url: str) -> int | None:
+    """How many revisions the database at `url` is behind; None when it is at one that this Aerie does not know.
+
+    Changes nothing. Raises SQLAlchemyError when the database cannot be asked.
+    """
+    return await asyncio.to_thread(_lag, url)
 
 
 def configuration(connection: Connection) -> Config:
@@ -32,9 +43,23 @@ def configuration(connection: Connection) -> Config:
     return config
 
 
+def _lag(url: str) -> int | None:
+    parsed = make_url(url)
+    engine = create_engine(parsed.set(drivername=_DRIVERS[parsed.drivername]))
+    try:
+        with engine.connect() as connection:
+            standing = MigrationContext.configure(connection).get_current_revision()
+            history = [script.revision for script in ScriptDirectory.from_config(configuration(connection)).walk_revisions()]
+    finally:
+        engine.dispose()
+    if standing is None:
+        return len(history)
+    return history.index(standing) if standing in history else None
+
+
 def _upgrade(url: str) -> None:
     parsed = make_url(url)
-    driver = {"sqlite+aiosqlite": "sqlite", "mysql+aiomysql": "mysql+pymysql", "mariadb+aiomysql": "mysql+pymysql"}[parsed.drivername]
+    driver = _DRIVERS[parsed.drivername]
     if driver == "sqlite" and parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed.set(drivername=driver))

@@ -1,8 +1,11 @@
 """What the doctor finds, and that it never shows a secret."""
 
+import contextlib
 import socket
+import sqlite3
 from pathlib import Path
 
+from core.db.migrate import upgrade
 from front import checks
 from sandbox.app import SandboxConfig, running
 
@@ -60,3 +63,20 @@ async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert checks.folder("data", tmp_path / "new" / "deep").well
     assert not checks.folder("data", Path("/proc/aerie")).well
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_tables_are_well_when_they_are_of_this_version(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/aerie.sqlite"
+    assert "aerie migrate" in (await checks.tables(url)).fix
+    (tmp_path / "aerie.sqlite").touch()
+    empty = await checks.tables(url)
+    assert "steps behind" in empty.words
+    assert "aerie migrate" in empty.fix
+    (tmp_path / "aerie.sqlite").unlink()
+    await upgrade(url)
+    assert (await checks.tables(url)).well
+    with contextlib.closing(sqlite3.connect(tmp_path / "aerie.sqlite")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'of tomorrow'")
+    assert "newer" in (await checks.tables(url)).words
+    assert not (await checks.tables("nonsense")).well
+    assert not (await checks.tables(f"mysql+aiomysql://aerie:hunter2@127.0.0.1:{_closed_port()}/aerie")).well
