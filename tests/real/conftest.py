@@ -1,4 +1,4 @@
-"""What the real tier stands on: an engine, MariaDB, Redis, Chromium, SFTP clients, named by the environment that `make test` makes.
+"""What the real tier stands on: engine, MariaDB, Redis, Chromium, SFTP clients, compose; named by the environment `make test` makes.
 
 Run by hand without them, a test that asks for one is skipped with the reason; under `make test` a missing one is a failure.
 """
@@ -59,3 +59,9 @@ def chromium() -> str:
 def sftp_clients() -> None:
     """OpenSSH's sftp, rclone and lftp can be run."""
     _named("AERIE_TEST_SFTP", "SFTP clients")
+
+
+@pytest.fixture(scope="session")
+def compose_program() -> str:
+    """Path of docker-compose."""
+    return _named("AERIE_TEST_COMPOSE", "docker-compose")
