@@ -35,6 +35,15 @@ class AerieTree(app_commands.CommandTree["AerieClient"]):
             allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
         )
 
+    async def interaction_check(self, interaction: discord.Interaction["AerieClient"], /) -> bool:
+        """No command begins while the database is away: its asker is told before Discord gives up."""
+        try:
+            await self.client.services.database.awake()
+        except AerieError as error:
+            await self.client.failed(interaction, error)
+            return False
+        return True
+
     async def on_error(self, interaction: discord.Interaction["AerieClient"], error: app_commands.AppCommandError, /) -> None:
         if interaction.command is not None:
             self.client.metrics.commands.labels(interaction.command.qualified_name, "failed").inc()

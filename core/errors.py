@@ -17,6 +17,7 @@ They are rendered in three places only: Discord (bot/ui/errors.py), REST (bot/ap
     │   └── ServerOffline           409 server_offline      (502 on Wings' command route, as Wings answers)
     ├── LimitReached                429 limit_reached
     ├── NotConfigured               503 not_configured
+    │   └── ServiceDown             503 service_down        the database or Redis does not answer; it is tried again
     ├── NodeUnreachable             503 node_unreachable    refused, unknown host, TLS failure, open circuit
     │   ├── NodeTimeout             504 node_timeout
     │   └── NodeRefused             502 node_refused        the node does not accept our token
@@ -115,6 +116,12 @@ class LimitReached(AerieError):
 class NotConfigured(AerieError):
     code = "not_configured"
     status = 503
+
+
+class ServiceDown(NotConfigured):
+    """The database or Redis does not answer: nothing is wrong with what was asked, and it may be asked again a little later."""
+
+    code = "service_down"
 
 
 class NodeUnreachable(AerieError):

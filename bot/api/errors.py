@@ -22,6 +22,7 @@ from core.errors import (
     ServerBusy,
     ServerOffline,
     ServerSuspended,
+    ServiceDown,
 )
 from core.log import request_id
 from core.protocol.remote import RemoteError, RemoteErrorEntry, RemoteErrorMeta
@@ -34,6 +35,7 @@ EXTRA_HEADERS = web.RequestKey("extra_headers", dict[str, str])
 """What a guard wants on the answer, whatever the answer is."""
 
 _REMOTE = "/api/remote/"
+_SOON = "10"  # s until a service that was away is asked for again
 _NAMES = {
     400: "BadRequestHttpException",
     401: "AuthenticationException",
@@ -125,6 +127,8 @@ def rendered(error: AerieError, *, remote: bool = False) -> web.Response:
     response = _answer(error.status, name, str(error))
     if error.status == 401:
         response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+    if isinstance(error, ServiceDown):
+        response.headers[hdrs.RETRY_AFTER] = _SOON
     return response
 
 

@@ -1,17 +1,24 @@
 """Engine, sessions, transactions, and every difference between MariaDB and SQLite. Nothing else may know which of them runs."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import StaticPool
 
-from core.errors import NotConfigured
+from core.errors import NotConfigured, ServiceDown
+
+PATIENT, BRIEF = 8.0, 2.0
+"""Seconds a server may take to give a working connection; the brief limit holds once it has not kept the other."""
+
+_GONE = {1040, 1053, 1077, 1152, 1927, 2002, 2003, 2006, 2013, 2055}
+"""MariaDB's and its driver's numbers for a server that is full, stopping, cannot be reached, or has hung up."""
 
 
 def check_url(url: str) -> None:
@@ -60,6 +67,21 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     cursor.close()
 
 
+def is_gone(error: DBAPIError) -> bool:
+    """Whether this failure means that the server is away, rather than that it minds what it was asked."""
+    arguments = getattr(error.orig, "args", ())
+    return error.connection_invalidated or bool(arguments and arguments[0] in _GONE)
+
+
+def away(url: str, error: BaseException) -> ServiceDown:
+    """A server at `url` that cannot be reached; its password is left out."""
+    cause = str(getattr(error, "orig", None) or error) or "no answer in time"
+    return ServiceDown(
+        f"The database {make_url(url).render_as_string(hide_password=True)} does not answer: {cause}.",
+        hint="See that it runs and that database.url names its host and port; `aerie doctor` checks it.",
+    )
+
+
 class Database:
     """The database of the control plane. `async with Database(url) as database:` or `open` and `close`."""
 
@@ -67,6 +89,7 @@ class Database:
         self.url = url
         self._engine = _make_engine(url)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._hangs = False
 
     def __repr__(self) -> str:
         return f"Database({self.label})"
@@ -81,12 +104,14 @@ class Database:
         return self._engine
 
     async def open(self) -> None:
-        """See that the database answers. Raises NotConfigured when it does not."""
+        """See that the database answers. Raises ServiceDown when it is away, NotConfigured when it does not let us in."""
         path = make_url(self.url).database
         if self._engine.dialect.name == "sqlite" and path and path != ":memory:":
             await asyncio.to_thread(Path(path).parent.mkdir, parents=True, exist_ok=True)
         try:
             await self.ping()
+        except ServiceDown as error:
+            raise away(self.url, error.__cause__ or error) from error
         except (DBAPIError, OSError) as error:
             cause = str(getattr(error, "orig", None) or error)
             raise NotConfigured(
@@ -94,9 +119,46 @@ class Database:
             ) from error
 
     async def ping(self) -> None:
-        """Ask the database for one number. Raises the driver's error when it cannot."""
-        async with self._engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+        """Ask the database for one number. Raises ServiceDown when it is away, else the driver's error."""
+        with self._told():
+            async with self._patience(), self._engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+
+    async def awake(self) -> None:
+        """See within two seconds that a server answers: for people, who are to be told before Discord gives up. Raises ServiceDown."""
+        if self._engine.dialect.name == "sqlite":
+            return
+        with self._told():
+            async with asyncio.timeout(BRIEF):
+                await self.ping()
+
+    def _patience(self) -> asyncio.Timeout:
+        """A limit for a server to give a connection. A file has its own: it waits for other writers."""
+        if self._engine.dialect.name == "sqlite":
+            return asyncio.timeout(None)
+        return asyncio.timeout(BRIEF if self._hangs else PATIENT)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn a driver's words for a server that is away into ours; all other failures pass."""
+        try:
+            yield
+        except TimeoutError as error:
+            self._hangs = True
+            raise _down() from error
+        except PoolTimeout as error:
+            raise _down() from error
+        except DBAPIError as error:
+            if self._engine.dialect.name == "sqlite" or not is_gone(error):
+                raise
+            raise _down() from error
+        self._hangs = False
+
+    async def _connected(self, session: AsyncSession) -> None:
+        """Take a connection that works, within the limit."""
+        with self._told():
+            async with self._patience():
+                await session.connection()
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -110,12 +172,36 @@ class Database:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
-        """A session for reading. What it read stays usable after it has closed."""
-        async with self._sessions() as session:
-            yield session
+        """A session for reading. What it read stays usable after it has closed. Raises ServiceDown."""
+        with self._lost():
+            async with self._sessions() as session:
+                await self._connected(session)
+                yield session
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
-        """A session in a transaction: committed at the end, rolled back by an exception. Never call a node inside."""
-        async with self._sessions() as session, session.begin():
-            yield session
+        """A session in a transaction: committed at the end, rolled back by an exception. Never call a node inside. Raises ServiceDown."""
+        with self._lost():
+            async with self._sessions() as session, session.begin():
+                await self._connected(session)
+                yield session
+
+    @contextmanager
+    def _lost(self) -> Iterator[None]:
+        """A server that went away in the middle of the work."""
+        try:
+            yield
+        except DBAPIError as error:
+            if self._engine.dialect.name == "sqlite" or not is_gone(error):
+                raise
+            raise ServiceDown(
+                "The database went away in the middle of this: it may not have been done.",
+                hint="Aerie goes on by itself once it is back; look then, and try again.",
+            ) from error
+
+
+def _down() -> ServiceDown:
+    return ServiceDown(
+        "The database does not answer just now, so this cannot be done.",
+        hint="Aerie goes on by itself once it is back; try again in a minute.",
+    )

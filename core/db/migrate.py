@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from core.db.engine import check_url
+from core.db.engine import away, check_url, is_gone
 from core.errors import NotConfigured
 
 _SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
@@ -22,7 +22,7 @@ _DRIVERS = {"sqlite+aiosqlite": "sqlite", "mysql+aiomysql": "mysql+pymysql", "ma
 
 
 async def upgrade(url: str) -> None:
-    """Bring the database at `url` to the newest revision; nothing happens when it is there already. Raises NotConfigured."""
+    """Bring the database at `url` to the newest revision; nothing happens when it is there. Raises ServiceDown, NotConfigured."""
     check_url(url)
     await asyncio.to_thread(_upgrade, url)
 
@@ -68,6 +68,8 @@ def _upgrade(url: str) -> None:
             command.upgrade(configuration(connection), "head")
             connection.commit()
     except DBAPIError as error:
+        if driver != "sqlite" and is_gone(error):
+            raise away(url, error) from error
         raise NotConfigured(
             f"The database {parsed.render_as_string(hide_password=True)} cannot be brought up to date: {error.orig}.",
             hint="Start it, correct database.url, or give its user the right to change tables.",

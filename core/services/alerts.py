@@ -19,7 +19,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from core.actor import Actor
 from core.clock import Clock
 from core.db.engine import Database
-from core.errors import Invalid, LimitReached, NotConfigured, NotFound
+from core.errors import Invalid, LimitReached, NotConfigured, NotFound, ServiceDown
 from core.fanout import Fanout
 from core.models.alert import Alert, AlertSilence, AlertSource
 from core.permissions import ACTIVITY_READ, CONTROL_CONSOLE, USER_UPDATE
@@ -116,7 +116,7 @@ class Alerts:
                 # another process wrote the same rows: a unique key, a deadlock. Then these are read anew.
                 if attempt == TRIES:
                     log.warning("alerts could not be kept: %s", getattr(error, "orig", None) or error)
-                    raise NotConfigured("The database does not answer.", hint="Send it again in a minute.") from error
+                    raise ServiceDown("The database does not answer.", hint="Send it again in a minute.") from error
                 await self._clock.sleep(0.02 * attempt)
         for request, result in zip(requests, results, strict=True):
             request.done.set_result(result)
