@@ -27,6 +27,7 @@ from bot.commands.request import RequestCommands
 from bot.commands.server import ServerCommands
 from bot.commands.settings import SettingsCommands
 from bot.endpoint import point_at
+from bot.patience import once_there
 from bot.ui import errors, presses
 from bot.ui.account import AccountButton
 from bot.ui.alerts import AlertButton
@@ -85,9 +86,10 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
     log.hide(token)
     point_at(config.discord.sandbox_url)
     async with AsyncExitStack() as stack:
-        await upgrade(database_url)
-        database = await stack.enter_async_context(Database(database_url))
-        backplane = await stack.enter_async_context(open_backplane(config.backplane.url.get_secret_value(), clock))
+        database = await _database(stack, database_url, clock)
+        backplane = open_backplane(config.backplane.url.get_secret_value(), clock)
+        stack.push_async_callback(backplane.close)
+        await once_there(clock, backplane.ping)
         pool = await stack.enter_async_context(NodePool(clock, await asyncio.to_thread(client_context, config.tls.ca)))
         seal = await asyncio.to_thread(open_seal, config.security.key.get_secret_value(), database_url)
         services = build(
@@ -143,6 +145,15 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
         tasks.run("restart requests", requests.run)
         tasks.run("discord", link.run)
         yield Bot(config, services, client, link, streams, tasks, port)
+
+
+async def _database(stack: AsyncExitStack, url: str, clock: Clock) -> Database:
+    """The database, up to date and open, as soon as it is there."""
+    await once_there(clock, lambda: upgrade(url))
+    database = Database(url)
+    stack.push_async_callback(database.close)
+    await once_there(clock, database.open)
+    return database
 
 
 def _endpoint(

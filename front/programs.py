@@ -33,6 +33,8 @@ def start(program: Coroutine[Any, Any, None], fail: Say) -> int:
         except AerieError as error:
             fail(str(error))
             return 2
+        except KeyboardInterrupt:  # before there was anything to stop
+            return 130
     return 0
 
 

@@ -10,10 +10,10 @@ from typing import Any, Self
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 
 from core.clock import Clock
-from core.errors import NotConfigured
+from core.errors import NotConfigured, ServiceDown
 from core.fanout import Fanout, Listener
 from core.supervise import Supervisor
 
@@ -156,4 +156,8 @@ class RedisBackplane:
 
 
 def _unreachable(error: BaseException) -> NotConfigured:
-    return NotConfigured(f"Redis does not answer: {str(error) or type(error).__name__}.", hint="Start it, or correct backplane.url.")
+    """ServiceDown, unless Redis is there and does not like our settings. The driver names host and port, never the password."""
+    words = f"Redis does not answer: {str(error).rstrip('.') or 'no answer in time'}."
+    if isinstance(error, (AuthenticationError, ResponseError)) and not isinstance(error, BusyLoadingError):
+        return NotConfigured(words, hint="Correct backplane.url: its user, password and number of the database.")
+    return ServiceDown(words, hint="See that it runs and that backplane.url names its host and port.")
