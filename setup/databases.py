@@ -3,6 +3,7 @@
 The tests and the demo bring them this way. Must never use a database or Redis of the machine that nobody named, nor listen beyond loopback.
 """
 
+import contextlib
 import os
 import shutil
 import socket
@@ -49,7 +50,8 @@ class Place:
         """End the server that runs here, if one does, and take its socket's folder away."""
         processes.end(self.record, STOP_SECONDS)
         if (process := _started.pop(self.record, None)) is not None:
-            process.poll()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # a killed one is a zombie before its last thread has ended
+                process.wait(STOP_SECONDS)
         if (sockets := short_folder(self.folder, room=16)) != self.folder.resolve():
             shutil.rmtree(sockets, ignore_errors=True)
 
