@@ -101,9 +101,8 @@ class AerieClient(discord.Client):
         commands = self.tree.get_commands(guild=self.test_guild)
         body = orjson.dumps([command.to_dict(self.tree) for command in commands], option=orjson.OPT_SORT_KEYS)
         digest = hashlib.sha256(discord.__version__.encode() + str(self.application_id).encode() + body).hexdigest()
-        known = await self.tree.fetch_commands(guild=self.test_guild)
-        same = {command.name for command in known} == {command.name for command in commands}
-        if same and await self.services.guilds.command_hash(scope) == digest:
+        known = {command.name for command in await self.tree.fetch_commands(guild=self.test_guild)}
+        if known == {command.name for command in commands} and await self.services.guilds.command_hash(scope) == digest:
             return False
         try:
             await self.tree.sync(guild=self.test_guild)
