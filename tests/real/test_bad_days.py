@@ -168,6 +168,7 @@ class Scene:
                     await asyncio.sleep(0.2)
         except TimeoutError:
             raise AssertionError(f"{path} did not come to {status}; last: {seen}") from None
+        assert seen is not None
         return seen[1]
 
     async def alert(self, address: str, title: str) -> tuple[int, str, dict[str, Any]]:
