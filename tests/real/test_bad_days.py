@@ -278,8 +278,8 @@ async def test_redis_killed_loses_no_alert_and_is_found_again(tmp_path: Path, se
         assert (missing["database"], missing["backplane"]) == (True, False)
         assert (await it.get("/health"))[0] == 200
         assert (await it.alert(address, "Without Redis"))[0] == 202
-        await it.ada.wait_for(says(it.ada, "Without Redis"), PATIENCE, channel=CHANNEL)
         await it.told("prometheus")
         await services.start_redis()
         await it.until("/ready", 200)
+        await it.ada.wait_for(says(it.ada, "Without Redis"), PATIENCE, channel=CHANNEL)
         await it.told("prometheus")
