@@ -126,10 +126,14 @@ class Flood:
         add the container's own end.
         """
         (self.server.folder / "go").unlink(missing_ok=True)
-        await self.runtime.create(self.server.configuration, self.server.folder)
-        await self.runtime.start(self.uuid)
+        alike = self.server.configuration.model_copy(deep=True)
+        alike.settings.uuid = str(uuid4())  # a stranger to the agent, which would read along otherwise
+        await self.runtime.create(alike, self.server.folder)
+        await self.runtime.start(alike.settings.uuid)
         with Path(os.devnull).open("wb") as null:
-            attach = await asyncio.create_subprocess_exec("docker", "-H", self.host, "attach", "--no-stdin", self.uuid, stdout=null)
+            attach = await asyncio.create_subprocess_exec(
+                "docker", "-H", self.host, "attach", "--no-stdin", alike.settings.uuid, stdout=null
+            )
         await asyncio.sleep(1.0)
         counters = Path(f"/proc/{attach.pid}/io")
         before = written(counters)
@@ -141,6 +145,7 @@ class Flood:
                 await asyncio.sleep(0.002)
         rate = LINES / (time.monotonic() - first)
         await attach.wait()
+        await self.runtime.destroy(alike.settings.uuid)
         return rate
 
 
