@@ -7,7 +7,7 @@ order and all else stay. A key that stands several times in its section is set e
 import re
 from collections.abc import Sequence
 
-from agent.config_files.rules import Rule, Unparsable
+from agent.config_files.rules import Rule, Unparsable, written
 
 _SECTION = re.compile(r"\s*\[([^\]\n]*)\]")
 _PAIR = re.compile(r"(\s*)([^=:\s\[;#][^=:]*?)(\s*)([=:])([ \t]*)(.*)")
@@ -56,7 +56,7 @@ def _set(lines: list[str], section: str, key: str, rule: Rule, around: str) -> N
     put = rule.put(current)
     if put is None:
         return
-    value = Rule(rule.match, put).text.replace("\0", "")
+    value = written(put).replace("\0", "")
     value = re.sub(r"[\r\n]+", " ", value)
     for at in places:
         found = _PAIR.match(lines[at])

@@ -6,7 +6,7 @@ Written in ASCII with `\\uXXXX`, as every version of Java reads it. `${x}` has n
 import re
 from collections.abc import Sequence
 
-from agent.config_files.rules import Rule
+from agent.config_files.rules import Rule, written
 
 _KEY = re.compile(r"((?:\\.|[^\\=:\s])*)(\s*[=:]\s*|\s+|$)")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -22,9 +22,9 @@ def rewritten(text: str, rules: Sequence[Rule]) -> str:
         places = [number for number, line in enumerate(lines) if _parted(line)[0] == rule.match and not _is_comment(line)]
         current = _parted(lines[places[-1]])[1] if places else None
         put = rule.put(current)
-        if put is None or (current is not None and _text(put) == current and len(places) == 1):
+        if put is None or (current is not None and written(put) == current and len(places) == 1):
             continue
-        line = f"{_escaped(rule.match, key=True)}={_escaped(_text(put))}"
+        line = f"{_escaped(rule.match, key=True)}={_escaped(written(put))}"
         if places:
             for number in places:
                 lines[number] = line
@@ -33,10 +33,6 @@ def rewritten(text: str, rules: Sequence[Rule]) -> str:
                 lines.pop()
             lines += [line, ""]
     return newline.join(lines)
-
-
-def _text(value: object) -> str:
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
 def _logical(text: str) -> list[str]:

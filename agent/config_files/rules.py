@@ -21,6 +21,11 @@ class Unparsable(ValueError):
     """The file is not what its parser expects; the message finishes «it …»."""
 
 
+def written(value: object) -> str:
+    """A value as formats without types write it, and as conditions compare it."""
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Set what `match` names to `value`; with `if_value` only where that is the current value, or where `regex:…` matches it."""
@@ -32,7 +37,7 @@ class Rule:
     @property
     def text(self) -> str:
         """The value as formats without types write it."""
-        return ("true" if self.value else "false") if isinstance(self.value, bool) else str(self.value)
+        return written(self.value)
 
     def put(self, current: str | None) -> Value | None:
         """What to write over `current` (None: it does not exist yet); None to leave it alone."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
-from agent.config_files.rules import Rule, Value
+from agent.config_files.rules import Rule, Value, written
 
 DEEPEST = 100
 _INDEX = re.compile(r"(.*)\[(\d+)\]$")
@@ -112,11 +112,6 @@ def _has(here: Any, key: Any) -> bool:
     if isinstance(here, MutableSequence):
         return isinstance(key, int) and key < len(here)
     return key in here
-
-
-def written(value: Any) -> str:
-    """A value as conditions compare it."""
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
 def typed(put: Value, current: Any) -> Value:

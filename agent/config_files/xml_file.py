@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from lxml import etree
 
-from agent.config_files.rules import Rule, Unparsable
+from agent.config_files.rules import Rule, Unparsable, written
 
 _NAME = re.compile(r"[A-Za-z_][\w.\-]*\Z")
 _ATTRIBUTE = re.compile(r"\[@?([A-Za-z_][\w.\-]*)='(.*)'\]\Z", re.DOTALL)
@@ -71,7 +71,7 @@ def _set(root: etree._Element, parts: Sequence[str], rule: Rule) -> bool:
         put = rule.put((element.text or "").strip())
         if put is None:
             continue
-        text = _FORBIDDEN.sub("", Rule(rule.match, put).text)
+        text = _FORBIDDEN.sub("", written(put))
         attribute = _ATTRIBUTE.match(text)
         if attribute:
             changed |= element.get(attribute[1]) != attribute[2]

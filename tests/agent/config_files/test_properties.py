@@ -13,8 +13,7 @@ from lxml import etree
 from ruamel.yaml import YAML
 
 from agent.config_files import ini_file, json_file, plain, properties_file, xml_file, yaml_file
-from agent.config_files.rules import Rule, Unparsable, rules
-from agent.config_files.tree import written
+from agent.config_files.rules import Rule, Unparsable, rules, written
 from core.protocol.settings import Replacement
 
 PARSERS = {
