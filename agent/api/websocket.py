@@ -68,7 +68,7 @@ STALLED_SECONDS = 30.0
 """A peer that reads nothing for so long is cut off."""
 CLOSE_SECONDS = 2.0
 """For the peer's half of a goodbye."""
-BACKLOG_LINES = 20_000
+BACKLOG_LINES = 32_000
 FLOOD_LINES = 20
 GATHER_SECONDS = 0.004
 """After a write of so many lines, let more come together: many small writes to many sockets would cost more than the lines."""
