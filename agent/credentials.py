@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 
-from core.config import RemoteSection
+from core.agent_settings import RemoteSection
 from core.errors import Invalid, NotConfigured, RuntimeFailure
 from core.log import hide
 from core.tokens import fingerprint

@@ -18,8 +18,8 @@ import aiohttp
 from pydantic import ValidationError
 
 from agent.credentials import Credentials
+from core.agent_settings import RemoteSection
 from core.clock import Clock
-from core.config import RemoteSection
 from core.errors import AerieError, Forbidden, NotConfigured, NotFound
 from core.protocol.remote import ACCEPT, InstallScript, RemoteError, ServerEntry, ServerPage, SftpAuth, SftpGrant
 from core.protocol.settings import ServerConfiguration, Wire

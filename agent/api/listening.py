@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from agent.api.errors import Handler
-from core.config import ApiSection
+from core.agent_settings import ApiSection
 from core.errors import NotConfigured
 
 FIRST_REQUEST_SECONDS = 15.0

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.runtime.container import environment, limits, log_config
-from core.config import AgentConfig, InstallSection
+from core.agent_settings import InstallSection
+from core.config import AgentConfig
 from core.protocol.remote import InstallScript
 from core.protocol.settings import Build, ServerConfiguration
 

@@ -10,7 +10,7 @@ from typing import Any
 from aiodocker import Docker, DockerError
 from aiodocker.networks import DockerNetwork
 
-from core.config import DockerSection
+from core.agent_settings import DockerSection
 
 WITHOUT_ADDRESSES = ("host", "none")
 

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.agent_settings import ThrottleSection
 from core.clock import Clock
-from core.config import ThrottleSection
 from core.fanout import Fanout, Listener
 from core.patterns import BadPattern, Match, Pattern, compiled
 from core.protocol.settings import PlayerPatterns, StartupRules

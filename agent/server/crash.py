@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from agent.runtime.runtime import Exit
-from core.config import CrashSection
+from core.agent_settings import CrashSection
 
 WINDOW = 600.0
 """Seconds over which restarts are counted."""

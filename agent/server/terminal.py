@@ -12,8 +12,8 @@ from agent.runtime.runtime import Attachment, Exit, Inspection, Runtime
 from agent.server.catchup import missing, unread
 from agent.server.console import Console, LineSplitter, Players, ReadyDetector
 from agent.server.standing import Standing, end_of
+from core.agent_settings import ThrottleSection
 from core.clock import Clock
-from core.config import ThrottleSection
 from core.errors import AerieError
 from core.supervise import Supervisor
 from core.vocabulary import ServerState

@@ -17,8 +17,8 @@ from bot.ui.text import clip, plain
 from bot.workers.console_view import Consoles, LiveView, Pace
 from bot.workers.transcript import Counts
 from bot.workers.writes import Priority, Writes
+from core.bot_settings import ConsoleSection
 from core.clock import Clock
-from core.config import ConsoleSection
 from core.errors import AerieError
 from core.models.guild import ConsoleBridge as Row
 from core.services.build import Services

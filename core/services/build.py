@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from core.backplane.backplane import Backplane, open_backplane
+from core.bot_settings import AccountsSection
 from core.clock import Clock, SystemClock
-from core.config import AccountsSection
 from core.db.engine import Database
 from core.db.migrate import upgrade
 from core.rpc.pool import NodePool

@@ -15,8 +15,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from core.actor import Actor
+from core.bot_settings import AccountsSection
 from core.clock import Clock
-from core.config import AccountsSection
 from core.db.engine import Database
 from core.errors import AerieError, NotConfigured
 from core.models.guild import Guild

@@ -18,8 +18,8 @@ from core.actor import Actor
 from core.addresses import household
 from core.backplane.backplane import Backplane
 from core.backplane.memory import MemoryBackplane
+from core.bot_settings import AccountsSection
 from core.clock import Clock
-from core.config import AccountsSection
 from core.db.engine import Database
 from core.errors import AerieError, BadRequest, Conflict, Forbidden, LimitReached, MissingPermission, ServerBusy, ServerSuspended
 from core.events import SignInsRefused

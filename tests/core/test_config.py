@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from core.config import AgentConfig, BotConfig, Config, DockerSection, docker_host, load
+from core.agent_settings import DockerSection
+from core.config import AgentConfig, BotConfig, Config, docker_host, load
 from core.errors import NotConfigured
 
 PROGRAMS = (BotConfig, AgentConfig)

@@ -1,6 +1,6 @@
-"""Writes aerie.example.toml and docs/settings.md from core/config.py: `python -m tests.house.settings_pages`.
+"""Writes aerie.example.toml and docs/settings.md from the settings of both programs: `python -m tests.house.settings_pages`.
 
-Knows how a setting is shown to people; what there is to set and what it means stands in core/config.py alone.
+Knows how a setting is shown to people; what there is to set stands in core/section.py, core/bot_settings.py and core/agent_settings.py.
 """
 
 import json
@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from core.config import AgentConfig, BotConfig, Config, Section
+from core.config import AgentConfig, BotConfig, Config
+from core.section import Section
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "aerie.example.toml"
@@ -32,7 +33,7 @@ environment variables. `[discord] token` is `AERIE_DISCORD__TOKEN` in the enviro
 that holds the value. Lists are parted by commas there. A setting that cannot be used stops the program with one sentence that names it;
 `aerie doctor` checks the rest.
 
-`aerie.example.toml` holds the same settings, ready to copy. Both pages are written from `core/config.py` by
+`aerie.example.toml` holds the same settings, ready to copy. Both pages are written from the settings in `core/` by
 `python -m tests.house.settings_pages`, and a test compares them.
 """
 

@@ -15,7 +15,7 @@ WRITE = "Write both pages again: python -m tests.house.settings_pages"
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.variable)
 def test_each_setting_says_in_one_line_what_it_means(setting: Setting) -> None:
-    assert setting.words, f"{setting.variable} has no text under it in core/config.py"
+    assert setting.words, f"{setting.variable} has no text under it in its section"
 
 
 def test_the_example_holds_every_setting_with_its_default_and_nothing_else() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bot.app import Bot, running
 from core.actor import Actor
+from core.bot_settings import BackplaneSection, ConsoleSection, DatabaseSection, DiscordSection, EndpointSection
 from core.clock import Clock
-from core.config import BackplaneSection, BotConfig, ConsoleSection, DatabaseSection, DiscordSection, EndpointSection
+from core.config import BotConfig
 from core.models.server import Server
 from core.services.servers import Limits
 from core.tokens import NodeToken, new_node_token

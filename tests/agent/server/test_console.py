@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.server.console import CUT_MARK, LONGEST_LINE, RING_BYTES, RING_LINES, Console, LineSplitter, Players, ReadyDetector
+from core.agent_settings import ThrottleSection
 from core.clock import ManualClock
-from core.config import ThrottleSection
 from core.protocol.settings import PlayerPatterns, StartupRules
 
 FREE = ThrottleSection(enabled=False)

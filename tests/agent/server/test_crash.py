@@ -2,7 +2,7 @@
 
 from agent.runtime.runtime import Exit
 from agent.server.crash import CrashWatch
-from core.config import CrashSection
+from core.agent_settings import CrashSection
 
 
 def test_a_first_crash_is_restarted_and_a_second_within_a_minute_is_not() -> None:

@@ -16,8 +16,8 @@ from bot.ui import errors
 from bot.workers.console_bridge import ConsoleBridge
 from bot.workers.console_view import Pace
 from core.actor import Actor
+from core.bot_settings import ConsoleSection
 from core.clock import SystemClock
-from core.config import ConsoleSection
 from core.errors import MissingPermission
 from core.fanout import Fanout, Listener
 from core.models.guild import ConsoleBridge as Row

@@ -1,0 +1,172 @@
+"""The tables of the settings file that `aerie agent` reads, each setting with its default and its line of explanation.
+
+Values only: core/config.py alone reads the file and the environment.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from core.section import Section
+
+
+class ApiSection(Section):
+    """The agent's own HTTP API."""
+
+    host: str = "0.0.0.0"
+    """Address to listen on."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    certificate: Path | None = None
+    """PEM file of the TLS certificate with its chain, read again when it changes; empty means plain HTTP."""
+    key: Path | None = None
+    """PEM file of the certificate's private key, without a password."""
+    trusted_proxies: list[str] = Field(default_factory=list)
+    """Addresses or networks of proxies before the agent; only from them is X-Forwarded-For believed."""
+
+
+class RemoteSection(Section):
+    """The control plane this agent belongs to."""
+
+    url: str = ""
+    """Its address without a trailing slash, for instance http://127.0.0.1:8400."""
+    token_id: str = ""
+    """The node's public id of 16 letters and digits, as the control plane made it."""
+    token: SecretStr = SecretStr("")
+    """The node's secret of 64 letters and digits."""
+    timeout: float = Field(default=30.0, gt=0)
+    """Seconds per call, retries included."""
+    boot_servers_per_page: int = Field(default=50, ge=1)
+    """Servers fetched per page when the agent starts."""
+
+
+class SystemSection(Section):
+    """Where the agent keeps things. Names follow Wings' config.yml."""
+
+    root_directory: Path = Path("/var/lib/aerie")
+    """Folder of the agent's own files, such as the remembered states of its servers."""
+    data: Path = Path("/var/lib/aerie/volumes")
+    """Folder of the game servers' files, one folder per server."""
+    log_directory: Path | None = None
+    """Folder of the logs that are kept, such as those of installations; empty means `logs` in root_directory."""
+    uid: int = 988
+    """User that game processes run as and that owns their files."""
+    gid: int = 988
+    """Group of that user."""
+    timezone: str = "UTC"
+    """Time zone handed to game servers as TZ."""
+    check_permissions_on_boot: bool = True
+    """Hand a server's files to that user before each start."""
+    websocket_log_count: int = Field(default=150, ge=0)
+    """Past console lines a new viewer gets."""
+
+
+class DockerSection(Section):
+    """The Docker Engine and what every container gets."""
+
+    host: str = ""
+    """Docker Engine to use, for instance unix:///var/run/docker.sock; empty means DOCKER_HOST, else the usual socket."""
+    runtime: Literal["docker", "process"] = "docker"
+    """`process` runs games as plain child processes without any isolation: only for the demo where no Docker can be had."""
+    network: str = "aerie_nw"
+    """Docker network of game servers; made when missing."""
+    network_subnet: str = "172.29.0.0/16"
+    """Addresses of that network, used when it is made."""
+    interface: str = ""
+    """Address under which servers reach this machine, put into configuration files; empty means the network's gateway."""
+    domainname: str = ""
+    """Domain name of the containers; empty gives none."""
+    dns: list[str] = Field(default_factory=lambda: ["1.1.1.1", "1.0.0.1"])
+    """Name servers of the containers."""
+    tmpfs_size: int = Field(default=100, ge=1)
+    """MB of /tmp in each container."""
+    container_pid_limit: int = Field(default=512, ge=0)
+    """Processes a container may have; 0 sets no limit."""
+    log_driver: str = "local"
+    """Docker's log driver for the containers."""
+    log_max_size: str = "5m"
+    """Size at which a container's log is rotated."""
+    log_max_file: int = Field(default=1, ge=1)
+    """Rotated logs kept per container."""
+    pull_timeout: float = Field(default=900.0, gt=0)
+    """Seconds an image may take to be pulled."""
+
+
+class InstallSection(Section):
+    """Eggs' install scripts, each run in a container of its own."""
+
+    timeout: float = Field(default=3600.0, gt=0)
+    """Seconds a script may take; then it is ended and the installation has failed."""
+    memory: int = Field(default=1024, ge=0)
+    """MB a script gets at least; a server's own limit counts when it is higher."""
+    cpu: int = Field(default=100, ge=0)
+    """Percent of one thread a script gets at least; 0 sets no limit, and a server without a limit has none here."""
+    pids: int = Field(default=1024, ge=0)
+    """Processes a script may have; 0 sets no limit."""
+    heed_exit_code: bool = True
+    """A script that ends with another code than 0 has failed; Wings calls that a success."""
+    log_size: int = Field(default=5, ge=1)
+    """MiB of output kept per installation; of more, the beginning and the last lines."""
+
+
+class PowerSection(Section):
+    """Limits of every wait, in seconds. When one passes, the state is read again from Docker and the reason is told."""
+
+    start_timeout: float = Field(default=30.0, gt=0)
+    """Creating, attaching and starting the container."""
+    ready_timeout: float = Field(default=600.0, gt=0)
+    """From started to a `done` line. When it passes, a server that still runs is shown as running, with a note."""
+    stop_timeout: float = Field(default=600.0, gt=0)
+    """From the stop command to the end of the process; then it is killed."""
+    kill_timeout: float = Field(default=20.0, gt=0)
+    """From SIGKILL to the container's end."""
+
+
+class SftpSection(Section):
+    """The agent's SFTP server, where people reach their servers' files."""
+
+    enabled: bool = True
+    """Whether there is one."""
+    host: str = "0.0.0.0"
+    """Address to listen on."""
+    port: int = Field(default=2022, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    read_only: bool = False
+    """Let nobody change files through it."""
+    login_timeout: float = Field(default=30.0, gt=0)
+    """Seconds from connecting to being signed in."""
+    keepalive_interval: float = Field(default=60.0, ge=0)
+    """Seconds between questions whether a silent client is still there; after three without answer it is gone. 0 never asks."""
+    idle_timeout: float = Field(default=1800.0, ge=0)
+    """Seconds after which a session that asks for nothing is ended; 0 never ends it."""
+    connections: int = Field(default=400, ge=1)
+    """Connections at once, at most."""
+    household_connections: int = Field(default=32, ge=1)
+    """Connections at once from one address (of IPv6: from one /64), at most."""
+
+
+class ThrottleSection(Section):
+    """Wings' console throttle: more than `lines` per `line_reset_interval` ms are counted, not sent."""
+
+    enabled: bool = True
+    """Whether a flood is throttled at all."""
+    lines: int = Field(default=2000, ge=1)
+    """Lines that pass per interval."""
+    line_reset_interval: int = Field(default=100, ge=1)
+    """Length of the interval in milliseconds."""
+
+
+class CrashSection(Section):
+    """What happens when a game ends by itself."""
+
+    enabled: bool = True
+    """Start a crashed server again."""
+    detect_clean_exit_as_crash: bool = True
+    """An end nobody asked for counts as a crash even with exit code 0."""
+    timeout: float = Field(default=60.0, ge=0)
+    """A second crash within this many seconds is not restarted."""
+    most_restarts: int = Field(default=3, ge=0)
+    """Restarts after crashes within ten minutes, at most."""
+    backoff: float = Field(default=10.0, ge=0)
+    """Seconds before the second of these restarts; twice that before the third, and so on. The first one comes at once."""
