@@ -5,6 +5,8 @@ Raises DockerError; docker.py gives it words.
 
 import asyncio
 import re
+from contextlib import suppress
+from ipaddress import ip_network
 from typing import Any
 
 from aiodocker import Docker, DockerError
@@ -29,6 +31,16 @@ async def ensure(docker: Docker, section: DockerSection) -> dict[str, Any]:
         return found  # another agent was quicker, and has the addresses
     await _keep_one(docker, section.network, made.id)
     return await _shown(docker, section.network) or {}
+
+
+def gateway_of(network: dict[str, Any]) -> str:
+    """A network's own address, the first of its subnet where Docker was not told another; empty for networks without one."""
+    for entry in (network.get("IPAM") or {}).get("Config") or []:
+        if gateway := entry.get("Gateway"):
+            return str(gateway).partition("/")[0]
+        with suppress(ValueError):
+            return str(next(ip_network(entry.get("Subnet", ""), strict=False).hosts()))
+    return ""
 
 
 async def _shown(docker: Docker, name: str) -> dict[str, Any] | None:
