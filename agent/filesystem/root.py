@@ -99,6 +99,9 @@ class Root:
         except OSError as error:
             raise NotFound("The server has no files yet.", hint="Install or start it first.") from error
         self._prefix = os.readlink(f"/proc/self/fd/{self.descriptor}".encode())  # noqa: PTH115 (bytes)
+        facts = os.fstat(self.descriptor)
+        self.owner = facts.st_uid, facts.st_gid
+        """Whose folder it is: uid and gid."""
 
     def close(self) -> None:
         if self.descriptor >= 0:

@@ -8,10 +8,11 @@ threads: nothing here may be called from the event loop. Raises AerieError subcl
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from agent.filesystem.denylist import Denylist
+from agent.filesystem.identity import acting_as
 from agent.filesystem.quota import Quota
 from agent.filesystem.refusals import NotRegular, OutsideRoot, translated
 from agent.filesystem.root import Root, is_regular, normal
@@ -48,6 +49,10 @@ class Rooted:
         """Where an open file really is, from the root, links resolved. Raises OutsideRoot."""
         return self._root.inside(descriptor)
 
+    def rights(self) -> AbstractContextManager[None]:
+        """The file rights of the folder's owner for this thread, see `identity`; work on the files belongs inside."""
+        return acting_as(*self._root.owner)
+
     # Looking
 
     def facts(self, path: bytes, *, follow: bool = True) -> os.stat_result:
@@ -56,7 +61,7 @@ class Rooted:
             return os.fstat(descriptor)
 
     def link_target(self, path: bytes) -> bytes:
-        with self._parent(path) as (folder, name), translated():
+        with self.parent(path) as (folder, name), translated():
             return os.readlink(name, dir_fd=folder)
 
     def open_listing(self, path: bytes) -> int:
@@ -84,9 +89,9 @@ class Rooted:
 
     def create(self, path: bytes, flags: int, mode: int = FILE_MODE) -> int:
         """A new regular file; the caller closes it. Raises Conflict when something is there, a link included."""
-        with self._parent(path) as (folder, name), translated():
+        with self.parent(path) as (folder, name), translated():
             descriptor = os.open(name, flags | _PLAIN | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode & MODE_BITS, dir_fd=folder)
-            self._give(descriptor)
+            self.give(descriptor)
             return descriptor
 
     def write(self, descriptor: int, data: bytes | memoryview, offset: int) -> None:
@@ -156,28 +161,28 @@ class Rooted:
     # Names
 
     def make_folder(self, path: bytes, mode: int = FOLDER_MODE) -> None:
-        with self._parent(path) as (folder, name), translated():
+        with self.parent(path) as (folder, name), translated():
             os.mkdir(name, mode & MODE_BITS, dir_fd=folder)
             if self._owner is not None:
                 os.chown(name, *self._owner, dir_fd=folder, follow_symlinks=False)
 
     def remove_file(self, path: bytes) -> None:
         """Remove a file or link (the link itself)."""
-        with self._parent(path) as (folder, name), translated():
+        with self.parent(path) as (folder, name), translated():
             freed = self._freed(folder, name)
             os.unlink(name, dir_fd=folder)
             self.quota.release(freed)
 
     def remove_folder(self, path: bytes) -> None:
         """Remove an empty folder."""
-        with self._parent(path) as (folder, name), translated():
+        with self.parent(path) as (folder, name), translated():
             os.rmdir(name, dir_fd=folder)
 
     def rename(self, old: bytes, new: bytes, *, replace: bool) -> None:
         """Move. Without `replace` whatever has the new name already stays, and Conflict is raised."""
-        with self._parent(old) as (from_, name), self._parent(new) as (to, fresh), translated():
+        with self.parent(old) as (from_, name), self.parent(new) as (to, fresh), translated():
             if self.denied is not None:
-                self._check_tree(from_, name, self._root.inside(to), fresh)
+                self._check_moved(from_, name, self._root.inside(to), fresh)
             if not replace:
                 rename_fresh(from_, name, to, fresh)
                 return
@@ -198,14 +203,14 @@ class Rooted:
             if depth < 0:
                 raise OutsideRoot("The link would lead out of the server's folder.")
         self._check(normal(folder + b"/" + stored))
-        with self._parent(path) as (at, name), translated():
+        with self.parent(path) as (at, name), translated():
             os.symlink(stored, name, dir_fd=at)
             if self._owner is not None:
                 os.chown(name, *self._owner, dir_fd=at, follow_symlinks=False)
 
     def make_hard_link(self, old: bytes, new: bytes) -> None:
         """A second name for a regular file inside."""
-        with self._parent(old) as (from_, name), self._parent(new) as (to, fresh), translated():
+        with self.parent(old) as (from_, name), self.parent(new) as (to, fresh), translated():
             facts = os.stat(name, dir_fd=from_, follow_symlinks=False)
             if not is_regular(facts):
                 raise NotRegular("Only regular files can have a second name.")
@@ -214,7 +219,7 @@ class Rooted:
     # How paths become descriptors
 
     @contextmanager
-    def _parent(self, path: bytes) -> Iterator[tuple[int, bytes]]:
+    def parent(self, path: bytes) -> Iterator[tuple[int, bytes]]:
         """The folder that holds `path`, open, and its last name there; the root itself is refused."""
         folder, _, name = normal(path).rpartition(b"/")
         if not name:
@@ -280,22 +285,37 @@ class Rooted:
         if self.denied is not None:
             self.denied.check(where)
 
-    def _check_tree(self, folder: int, name: bytes, new_folder: bytes, fresh: bytes) -> None:
+    def check_tree(self, folder: int, name: bytes) -> None:
+        """Raises Denied when the folder `name` in `folder` holds something denied; a file's own name was checked before."""
+        if self.denied is not None and (here := self._place(folder, name)) is not None:
+            for below in self._looked_through(here):
+                self.denied.check(here + b"/" + below)
+
+    def _check_moved(self, folder: int, name: bytes, new_folder: bytes, fresh: bytes) -> None:
         """A folder that holds something denied is not moved, and nothing becomes denied by being moved: both would evade the list."""
-        assert self.denied is not None
+        if self.denied is None or (here := self._place(folder, name)) is None:
+            return
+        there = b"/".join(filter(None, (new_folder, fresh)))
+        for below in self._looked_through(here):
+            self.denied.check(here + b"/" + below)
+            self.denied.check(there + b"/" + below)
+
+    def _place(self, folder: int, name: bytes) -> bytes | None:
+        """Where a folder really is, from the root; None for what is no folder."""
         try:
             opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         except OSError:
-            return  # no folder: both of its names were checked
+            return None
         try:
-            here, there = self._root.inside(opened), b"/".join(filter(None, (new_folder, fresh)))
+            return self._root.inside(opened)
         finally:
             os.close(opened)
+
+    def _looked_through(self, here: bytes) -> Iterator[bytes]:
         for looked, below in enumerate(self._names_below(here)):
             if looked >= MOST_LOOKED_AT:
-                raise Conflict("The folder holds too many files to be moved at once.", hint="Move its parts one by one.")
-            self.denied.check(here + b"/" + below)
-            self.denied.check(there + b"/" + below)
+                raise Conflict("The folder holds too many files to be moved or deleted at once.", hint="Take its parts one by one.")
+            yield below
 
     def _names_below(self, top: bytes) -> Iterator[bytes]:
         pending = [b""]
@@ -315,7 +335,8 @@ class Rooted:
             finally:
                 os.close(opened)
 
-    def _give(self, descriptor: int) -> None:
+    def give(self, descriptor: int) -> None:
+        """Make a new file the folder owner's."""
         if self._owner is not None:
             os.fchown(descriptor, *self._owner)
 

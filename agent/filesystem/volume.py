@@ -30,7 +30,9 @@ class Volume:
 
     def open(self) -> Rooted:
         """In a thread. Raises NotFound while there is no folder."""
-        return Rooted(Root(self._folder), self.quota, self.denied(), self._owner)
+        root = Root(self._folder)
+        owner = root.owner if self._owner is not None and root.owner[0] else self._owner
+        return Rooted(root, self.quota, self.denied(), owner)
 
     def count(self) -> None:
         """In a thread: count what the files take, when that is not known or old. A folder that is not there counts nothing."""

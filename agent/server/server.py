@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+from agent.filesystem.volume import Volume
 from agent.runtime.runtime import Died, Exit, Runtime
 from agent.server.crash import CrashWatch, Verdict
 from agent.server.crash_record import LINES, crash_record
@@ -45,6 +46,8 @@ class Server:
     ) -> None:
         self.uuid = configuration.settings.uuid
         self.folder = config.system.data / self.uuid
+        self.volume = Volume(self.folder, (config.system.uid, config.system.gid), lambda: self.configuration.settings, clock.monotonic)
+        """Its files, for whoever works on them."""
         self._runtime = runtime
         self._patience = config.power.kill_timeout
         self._clock = clock

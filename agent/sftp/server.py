@@ -8,11 +8,9 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from weakref import WeakKeyDictionary
 
 import asyncssh
 
-from agent.filesystem.volume import Volume
 from agent.server.server import Server
 from agent.sftp.attempts import Attempts
 from agent.sftp.grant import Grant
@@ -26,7 +24,6 @@ from core.clock import Clock
 from core.config import AgentConfig
 from core.errors import AerieError, NotConfigured, ServerBusy, ServerSuspended
 from core.protocol.remote import SftpGrant
-from core.protocol.settings import ServerSettings
 from core.supervise import Supervisor
 
 log = logging.getLogger(__name__)
@@ -70,7 +67,6 @@ class SftpServer:
         self._ledger = Ledger(clock, tell)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sftp")
         self._around = Surroundings(self._pool, clock, config.sftp.read_only, self._stands, self._ledger.note)
-        self._volumes: WeakKeyDictionary[Server, Volume] = WeakKeyDictionary()
         self._connections: dict[asyncssh.SSHServerConnection, str] = {}
         self._guests: dict[asyncssh.SSHServerConnection, SignIn] = {}
         self._sessions: set[Session] = set()
@@ -150,7 +146,7 @@ class SftpServer:
         return made
 
     def open(self, grant: Grant, address: str) -> Session:
-        session = Session(grant, self._volume(self._find(grant.server)), address, self._around, self._sessions.discard)
+        session = Session(grant, self._find(grant.server).volume, address, self._around, self._sessions.discard)
         self._sessions.add(session)
         return session
 
@@ -160,14 +156,6 @@ class SftpServer:
             raise ServerSuspended("The server is suspended.", hint="An administrator can lift the suspension.")
         if server.end_installation is not None:
             raise ServerBusy("The server is being installed.", hint="Sign in again when that is done.")
-
-    def _volume(self, server: Server) -> Volume:
-        volume = self._volumes.get(server)
-        if volume is None:
-            system = self._config.system
-            volume = Volume(server.folder, (system.uid, system.gid), _settings_of(server), self.clock.monotonic)
-            self._volumes[server] = volume
-        return volume
 
     async def _watch(self) -> None:
         """Look at every session now and then: its server may be gone or suspended, its client asleep, its count of bytes old."""
@@ -184,7 +172,3 @@ class SftpServer:
             for volume in {session.volume for session in self._sessions if session.volume.quota.stale}:
                 self._tasks.spawn("count files", asyncio.to_thread(volume.count))
             await self._ledger.send_due()
-
-
-def _settings_of(server: Server) -> Callable[[], ServerSettings]:
-    return lambda: server.configuration.settings

@@ -230,8 +230,15 @@ class Session(asyncssh.SSHServerSession[bytes]):
         handler = self._handler
         assert handler is not None
         handler.files.denied = self.volume.denied()
+        with handler.files.rights():
+            answers, done, malformed = self._answers(handler, batch)
+        deeds, handler.done = handler.done, []
+        self._later(self._answered, answers, batch[done:], deeds, malformed)
+
+    def _answers(self, handler: Handler, batch: list[bytes]) -> tuple[list[bytes], int, str]:
+        """Answers that are not sent yet, how many packets were answered, and what was wrong with one that was no SFTP."""
         answers: list[bytes] = []
-        size, done, malformed = 0, 0, ""
+        size = done = 0
         for packet in batch:
             if self._ended or not self._writing:
                 break
@@ -239,15 +246,13 @@ class Session(asyncssh.SSHServerSession[bytes]):
             try:
                 answer = handler.answer(packet)
             except Malformed as error:
-                malformed = str(error)
-                break
+                return answers, done, str(error)
             answers.append(answer)
             size += len(answer)
             if size >= PORTION:
                 self._later(self._send, answers)
                 answers, size = [], 0
-        deeds, handler.done = handler.done, []
-        self._later(self._answered, answers, batch[done:], deeds, malformed)
+        return answers, done, ""
 
     def _put_away(self) -> None:
         handler, self._handler = self._handler, None

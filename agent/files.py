@@ -1,0 +1,59 @@
+"""Work on servers' files for the HTTP API: each job in a thread, with the rights of the folder's owner, through `Rooted` alone.
+
+Knows no route. Must never touch a file in the event loop.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from agent.filesystem.rooted import Rooted
+from agent.server.server import Server
+from core.errors import ServerBusy
+
+T = TypeVar("T")
+THREADS = 8
+
+
+class FileDesk:
+    """`close` it when the agent ends."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    async def run(self, server: Server, job: Callable[[Rooted], T]) -> T:
+        """Open the server's files, do `job` in a thread, close them. Raises what the job raises, and NotFound while there is no folder."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._do, server, job)
+
+    async def step(self, files: Rooted, job: Callable[[], T]) -> T:
+        """A further step of something that was left open, in a thread, with the same rights."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._step, files, job)
+
+    async def open(self, server: Server) -> Rooted:
+        """A server's files to be used over several steps; the caller closes them."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, server.volume.open)
+
+    @staticmethod
+    def _do(server: Server, job: Callable[[Rooted], T]) -> T:
+        server.volume.count_first()
+        files = server.volume.open()
+        try:
+            with files.rights():
+                return job(files)
+        finally:
+            files.close()
+
+    @staticmethod
+    def _step(files: Rooted, job: Callable[[], T]) -> T:
+        with files.rights():
+            return job()
+
+
+def check_free(server: Server) -> None:
+    """Raises ServerBusy while the files belong to an installation, a restore or a transfer."""
+    if server.end_installation is not None:
+        raise ServerBusy("The server is being installed.", hint="Try again when that is done.")
