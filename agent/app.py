@@ -10,6 +10,7 @@ from agent.api.app import make_app
 from agent.api.keys import SftpDoor
 from agent.api.listening import listening
 from agent.credentials import Credentials
+from agent.files import FileDesk
 from agent.journal import Journal
 from agent.manager import ServerManager
 from agent.outbox import Outbox
@@ -57,7 +58,9 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         manager = ServerManager(config, runtime, remote, outbox, clock, tasks)
         stack.push_async_callback(manager.close)
         sftp = SftpServer(config, manager.get, remote.sftp_auth, outbox.activity, clock, tasks)
-        app = make_app(manager, runtime, outbox, config, credentials, clock, tasks, SftpDoor(sftp.end_sessions))
+        desk = FileDesk()
+        stack.push_async_callback(asyncio.to_thread, desk.close)
+        app = make_app(manager, runtime, outbox, config, credentials, clock, tasks, SftpDoor(sftp.end_sessions), desk)
         tls = await asyncio.to_thread(server_tls, config.api.certificate, config.api.key, "api")
         port = await stack.enter_async_context(listening(app, config.api, tls.context if tls else None))
         if tls is not None:

@@ -6,16 +6,17 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from agent.api import power, servers, system, websocket
+from agent.api import files, power, servers, system, websocket
 from agent.api.auth import bearer
 from agent.api.denials import Denials
 from agent.api.doors import Doors, trusted
 from agent.api.errors import Handler, answer, errors
-from agent.api.keys import CLOCK, CONFIG, CREDENTIALS, MANAGER, OUTBOX, RUNTIME, SFTP, TASKS, SftpDoor
+from agent.api.keys import CLOCK, CONFIG, CREDENTIALS, FILES, MANAGER, OUTBOX, RUNTIME, SFTP, TASKS, SftpDoor
 from agent.api.listening import QUIET, Quiet, heard
 from agent.api.origins import headers, preflight, slashes
 from agent.api.system import read
 from agent.credentials import Credentials
+from agent.files import FileDesk
 from agent.manager import ServerManager
 from agent.outbox import Outbox
 from agent.runtime.runtime import Runtime
@@ -37,13 +38,14 @@ def make_app(
     clock: Clock,
     tasks: Supervisor,
     sftp: SftpDoor,
+    desk: FileDesk,
 ) -> web.Application:
     """The application; it owns nothing of what it is given. Raises NotConfigured."""
     doorways = [errors, heard, preflight, slashes, bearer(credentials), _not_yet]
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=doorways)
     app.on_response_prepare.append(headers(config))
     app[MANAGER], app[RUNTIME], app[OUTBOX], app[CREDENTIALS] = manager, runtime, outbox, credentials
-    app[CONFIG], app[CLOCK], app[TASKS], app[SFTP] = config, clock, tasks, sftp
+    app[CONFIG], app[CLOCK], app[TASKS], app[SFTP], app[FILES] = config, clock, tasks, sftp, desk
     app[QUIET], app[websocket.DOORS], app[websocket.PROXIES] = Quiet(), Doors(), trusted(config.api.trusted_proxies)
     app[websocket.DENIALS] = Denials(clock)
     app[websocket.SOCKETS] = {}
@@ -66,6 +68,7 @@ def make_app(
             web.post(f"{one}/reinstall", servers.reinstall),
             web.get(f"{one}/ws", websocket.connect),
             web.post(f"{one}/ws/deny", _deny),
+            *files.routes(f"{one}/files"),
         ]
     )
     return app

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from agent.credentials import Credentials
+from agent.files import FileDesk
 from agent.manager import ServerManager
 from agent.outbox import Outbox
 from agent.runtime.runtime import Runtime
@@ -30,3 +31,4 @@ CONFIG = web.AppKey("config", AgentConfig)
 CLOCK = web.AppKey("clock", Clock)
 SFTP = web.AppKey("sftp", SftpDoor)
 TASKS = web.AppKey("tasks", Supervisor)
+FILES = web.AppKey("files", FileDesk)

@@ -60,7 +60,7 @@ class _Removal:
         freed = 0
         opened = self._opened(folder, name)
         try:
-            for inner in os.listdir(opened):
+            for inner in os.listdir(opened):  # noqa: PTH208 (a descriptor)
                 with suppress(FileNotFoundError):  # the game removes things, too
                     freed += self._remove(opened, os.fsencode(inner), top, depth + 1)
         finally:
