@@ -24,6 +24,10 @@ class ApiSection(Section):
     """PEM file of the certificate's private key, without a password."""
     trusted_proxies: list[str] = Field(default_factory=list)
     """Addresses or networks of proxies before the agent; only from them is X-Forwarded-For believed."""
+    shared_key: bool = True
+    """Accept tokens of people that are signed with the node's own token, as panels sign them; Aerie signs with a key derived from it."""
+    unscoped_tokens: bool = False
+    """Accept signed addresses that do not say what they are for, as panels before 1.12.3 make them."""
 
 
 class RemoteSection(Section):

@@ -2,6 +2,7 @@
 
 from agent.api.denials import Denials
 from agent.credentials import Credentials
+from core.agent_settings import ApiSection
 from core.clock import Clock, unix
 from core.errors import Unauthenticated
 from core.permissions import CONNECT, allows
@@ -15,8 +16,9 @@ JWT_WORDS = frozenset({JWT_EXPIRED, JWT_DENIED, JWT_MISSING, JWT_NO_CONNECT, JWT
 class Admission:
     """One peer's token. `claims` is None until one was accepted."""
 
-    def __init__(self, server_uuid: str, credentials: Credentials, denials: Denials, clock: Clock) -> None:
+    def __init__(self, server_uuid: str, settings: ApiSection, credentials: Credentials, denials: Denials, clock: Clock) -> None:
         self._server_uuid = server_uuid
+        self._settings = settings
         self._credentials = credentials
         self._denials = denials
         self._clock = clock
@@ -26,7 +28,7 @@ class Admission:
 
     def examine(self, token: str) -> SocketClaims:
         """What a token says, when it opens this server. Raises Unauthenticated; its message may be one of JWT_WORDS."""
-        claims = read_socket_token(self._credentials.secret, token, now=self._clock.now())
+        claims = read_socket_token(self._credentials.secret, token, now=self._clock.now(), shared=self._settings.shared_key)
         if self._denials.denies(claims):
             raise Unauthenticated(JWT_DENIED)
         if not allows(claims.permissions, CONNECT):

@@ -14,6 +14,7 @@ from agent.api.errors import Handler, answer, errors
 from agent.api.keys import CLOCK, CONFIG, CREDENTIALS, FILES, MANAGER, OUTBOX, RUNTIME, SFTP, TASKS, SftpDoor
 from agent.api.listening import QUIET, Quiet, heard
 from agent.api.origins import headers, preflight, slashes
+from agent.api.signed_urls import URLS, SignedUrls
 from agent.api.system import read
 from agent.credentials import Credentials
 from agent.files import FileDesk
@@ -47,7 +48,8 @@ def make_app(
     app[MANAGER], app[RUNTIME], app[OUTBOX], app[CREDENTIALS] = manager, runtime, outbox, credentials
     app[CONFIG], app[CLOCK], app[TASKS], app[SFTP], app[FILES] = config, clock, tasks, sftp, desk
     app[QUIET], app[websocket.DOORS], app[websocket.PROXIES] = Quiet(), Doors(), trusted(config.api.trusted_proxies)
-    app[websocket.DENIALS] = Denials(clock)
+    app[websocket.DENIALS] = denials = Denials(clock)
+    app[URLS] = SignedUrls(config.api, credentials, denials, clock)
     app[websocket.SOCKETS] = {}
     app[websocket.FRAMES] = WeakKeyDictionary()
     one = "/api/servers/{server}"

@@ -1,4 +1,4 @@
-"""The control plane's bearer on every route but the WebSocket, which has tokens of its own. Statuses are Wings'."""
+"""The control plane's bearer on every route but those which people open with tokens of their own. Statuses are Wings'."""
 
 import re
 
@@ -9,7 +9,8 @@ from agent.api.errors import Handler, answer
 from agent.credentials import Credentials
 from core import tokens
 
-_OPEN = re.compile(r"/api/servers/[^/]+/ws")
+_OPEN = re.compile(r"GET (/api/servers/[^/]+/ws|/download/(file|backup))|POST (/upload/file|/api/transfers)")
+"""WebSockets, signed URLs, incoming transfers."""
 
 
 def is_control_plane(request: web.Request, credentials: Credentials) -> bool:
@@ -23,7 +24,7 @@ def bearer(credentials: Credentials) -> Middleware:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.method == "GET" and _OPEN.fullmatch(request.path):
+        if _OPEN.fullmatch(f"{request.method} {request.path}"):
             return await handler(request)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer" or not token:

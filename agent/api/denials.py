@@ -2,6 +2,7 @@
 
 from core.clock import Clock, unix
 from core.protocol.agent import DenyRequest
+from core.protocol.signed import SignedClaims
 from core.protocol.socket import SocketClaims
 
 KEPT_SECONDS = 3600
@@ -34,7 +35,7 @@ class Denials:
         self._ids = {key: moment for key, moment in self._ids.items() if moment >= oldest}
         self._users = {key: moment for key, moment in self._users.items() if moment >= oldest}
 
-    def denies(self, claims: SocketClaims) -> bool:
+    def denies(self, claims: SocketClaims | SignedClaims) -> bool:
         """Whether the token was made at or before the moment that ended it. `iat` counts whole seconds, hence `<=` (Wings 1.12)."""
         if claims.iat < self._boot:
             return True

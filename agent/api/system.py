@@ -10,7 +10,7 @@ from agent.api.errors import json_response
 from agent.api.keys import CONFIG, CREDENTIALS, RUNTIME
 from agent.remote import VERSION
 from core.errors import BadRequest
-from core.protocol.agent import SystemV1, TokenRenewal, UpdateResponse
+from core.protocol.agent import Abilities, SystemV1, TokenRenewal, UpdateResponse
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -21,6 +21,7 @@ async def show(request: web.Request) -> web.Response:
     """Wings' flat first form, or the nested one for `?v=2`."""
     facts = await request.app[RUNTIME].facts(VERSION)
     if request.query.get("v") == "2":
+        facts.aerie = Abilities(derived_keys=True)
         return json_response(facts.model_dump(mode="json"))
     system = facts.system
     flat = SystemV1(

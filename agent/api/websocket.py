@@ -83,7 +83,7 @@ class Socket:
         self._place = place
         self._clock = request.app[CLOCK]
         self._limits = Limits(self._clock)
-        self._admission = Admission(server.uuid, request.app[CREDENTIALS], request.app[DENIALS], self._clock)
+        self._admission = Admission(server.uuid, request.app[CONFIG].api, request.app[CREDENTIALS], request.app[DENIALS], self._clock)
         self.peer = Peer(request)
         frames = request.app[FRAMES].setdefault(server, ConsoleFrames())
         self._telling = Telling(self.peer, self._admission, server, frames, self._clock)

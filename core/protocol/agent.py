@@ -59,12 +59,20 @@ class SystemFacts(Wire):
     os_type: str = "linux"
 
 
+class Abilities(Wire):
+    """What an agent of ours can do beyond Wings."""
+
+    derived_keys: bool = False
+    """It takes people's tokens signed with the derived key (core/tokens.py)."""
+
+
 class SystemV2(Wire):
-    """`GET /api/system?v=2`."""
+    """`GET /api/system?v=2`. `aerie` is our addition; Wings has none."""
 
     version: str
     docker: DockerFacts = Field(default_factory=DockerFacts)
     system: SystemFacts = Field(default_factory=SystemFacts)
+    aerie: Abilities | None = None
 
 
 class CreateServer(Wire):

@@ -5,6 +5,7 @@ Facts of the wire: Wings 1.11. The token alone is the bearer; errors come as `{"
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -86,9 +87,22 @@ class NodeClient:
         self.session = session
         self.circuit = circuit
         self._clock = clock
+        self._asking = asyncio.Lock()
+        self.derived: bool | None = None
+        """Whether the node takes tokens signed with the derived key; None while nobody asked."""
 
     async def system(self) -> SystemV2:
-        return self._read(await self._call("GET", "/api/system?v=2"), _SYSTEM)
+        found = self._read(await self._call("GET", "/api/system?v=2"), _SYSTEM)
+        self.derived = found.aerie is not None and found.aerie.derived_keys
+        return found
+
+    async def takes_derived(self) -> bool:
+        """Whether to sign with the derived key; the node is asked once, and what cannot be asked is taken for Wings. Raises nothing."""
+        async with self._asking:
+            if self.derived is None:
+                with suppress(AerieError):
+                    await self.system()
+        return bool(self.derived)
 
     async def servers(self) -> list[ServerDescription]:
         return self._read(await self._call("GET", "/api/servers"), _SERVERS)

@@ -267,6 +267,7 @@ class ServerStream:
             user_uuid="aerie",
             issuer=self._client.address.origin,
             audience=self._client.address.url,
+            derived=await self._client.takes_derived(),
         )
         await self._send(Inbound.AUTH, token)
 

@@ -26,7 +26,10 @@ class Sockets:
         self._clock = clock
 
     def admit(self, user: User, server: Server, held: frozenset[str]) -> SocketPass:
-        """A token with what the user holds. Asks nobody: the caller went through `access` with `websocket.connect`."""
+        """A token with what the user holds. Asks nobody: the caller went through `access` with `websocket.connect`.
+
+        It is signed as the node was last heard to take it; a node not heard of yet is taken for Wings.
+        """
         address = self._nodes.address(server.node)
         token = sign_socket_token(
             address.token.secret,
@@ -37,5 +40,6 @@ class Sockets:
             user_id=user.id,
             issuer=self._nodes.origin,
             audience=address.url,
+            derived=bool(self._nodes.client(server.node).derived),
         )
         return SocketPass(token, f"{address.url.replace('http', 'ws', 1)}/api/servers/{server.uuid}/ws")

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from core.protocol.remote import ActivityEntry
 from core.protocol.settings import Build, Container, EggReference, ProcessConfiguration, Replacement, ServerSettings, Wire
+from core.protocol.signed import SignedClaims
 from core.protocol.socket import Frame, SocketClaims, StatsFrame
 
 ANYTHING = st.recursive(
@@ -26,6 +27,7 @@ KINDS: list[type[Wire]] = [
     Replacement,
     ActivityEntry,
     Frame,
+    SignedClaims,
     SocketClaims,
     StatsFrame,
 ]

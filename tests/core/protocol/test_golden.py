@@ -17,11 +17,13 @@ from core.protocol.agent import (
     ServerDescription,
     SystemV1,
     SystemV2,
+    TokenRenewal,
     UpdateResponse,
 )
 from core.protocol.remote import ActivityReport, InstallReport, InstallScript, RemoteError, ServerPage, SftpAuth, SftpGrant
 from core.protocol.settings import ServerConfiguration, Wire
-from core.protocol.socket import Frame, StatsFrame
+from core.protocol.signed import SignedClaims
+from core.protocol.socket import Frame, SocketClaims, StatsFrame
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -50,13 +52,17 @@ BODIES: dict[str, type[Wire]] = {
     "panel_install": InstallScript,
     "panel_sftp_auth": SftpGrant,
     "panel_deauthorize": Deauthorize,
+    "panel_update": TokenRenewal,
+    "panel_claims_socket": SocketClaims,
+    "panel_claims_download": SignedClaims,
+    "panel_claims_transfer": SignedClaims,
     "panel_error": RemoteError,
     "panel_frame_set_state": Frame,
     "panel_frame_send_logs": Frame,
 }
 
-REWRITTEN = {"panel_server_php", "panel_frame_send_logs"}
-"""Loosely typed on purpose: tests/core/protocol/test_lenient.py says what becomes of them."""
+REWRITTEN = {"panel_server_php", "panel_frame_send_logs", "panel_update"}
+"""Loosely typed on purpose: tests/core/protocol/test_lenient.py says what becomes of them, and of an update the token alone is read."""
 
 
 def test_every_golden_file_has_its_type() -> None:
@@ -100,3 +106,10 @@ def test_what_we_write_we_read_back(name: str) -> None:
 def test_unknown_keys_of_a_newer_peer_are_ignored(name: str) -> None:
     body = json.loads((GOLDEN / f"{name}.json").read_text())
     assert BODIES[name].model_validate({**body, "invented_in_2031": [1]}) == BODIES[name].model_validate(body)
+
+
+def test_of_a_panels_update_the_token_is_read_and_nothing_else() -> None:
+    sent = json.loads((GOLDEN / "panel_update.json").read_text())
+    read = TokenRenewal.model_validate(sent)
+    assert read.model_dump() == {"token_id": sent["token_id"], "token": sent["token"]}
+    assert sent["token"] not in repr(read)
