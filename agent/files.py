@@ -10,10 +10,12 @@ from typing import TypeVar
 
 from agent.filesystem.rooted import Rooted
 from agent.server.server import Server
-from core.errors import ServerBusy
+from core.errors import Conflict, ServerBusy
 
 T = TypeVar("T")
 THREADS = 8
+LONG_THREADS = 2
+"""For whole archives: they must not keep small things waiting."""
 
 
 class FileDesk:
@@ -21,13 +23,26 @@ class FileDesk:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+        self._long = ThreadPoolExecutor(LONG_THREADS, thread_name_prefix="archives")
+        self._busy: set[str] = set()
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        for pool in (self._pool, self._long):
+            pool.shutdown(cancel_futures=True)
 
     async def run(self, server: Server, job: Callable[[Rooted], T]) -> T:
         """Open the server's files, do `job` in a thread, close them. Raises what the job raises, and NotFound while there is no folder."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._do, server, job)
+
+    async def run_long(self, server: Server, job: Callable[[Rooted], T]) -> T:
+        """As `run`, for what takes minutes: one at a time for a server. Raises Conflict while another is under way."""
+        if server.uuid in self._busy:
+            raise Conflict("An archive of this server is being packed or unpacked.", hint="Wait until that is done.")
+        self._busy.add(server.uuid)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._long, self._do, server, job)
+        finally:
+            self._busy.discard(server.uuid)
 
     async def step(self, files: Rooted, job: Callable[[], T]) -> T:
         """A further step of something that was left open, in a thread, with the same rights."""

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from agent.api import files, power, servers, system, websocket
+from agent.api import archives, files, power, servers, system, websocket
 from agent.api.auth import bearer
 from agent.api.denials import Denials
 from agent.api.doors import Doors, trusted
@@ -71,6 +71,8 @@ def make_app(
             web.get(f"{one}/ws", websocket.connect),
             web.post(f"{one}/ws/deny", _deny),
             *files.routes(f"{one}/files"),
+            web.post(f"{one}/files/compress", archives.compress),
+            web.post(f"{one}/files/decompress", archives.decompress),
         ]
     )
     return app

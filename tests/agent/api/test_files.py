@@ -209,3 +209,36 @@ async def test_bad_bodies_and_queries_say_what_is_missing(bench: Bench, folder: 
     await call(bench, "GET", "contents?file=/", 400)
     await call(bench, "GET", "contents?file=a%00b", 422)
     await call(bench, "POST", "write?file=/" + "n" * 256, 422, data=b"x")
+
+
+async def test_what_is_compressed_comes_out_again(bench: Bench, folder: Path) -> None:
+    (folder / "world/region").mkdir(parents=True)
+    (folder / "world/region/a.mca").write_bytes(os.urandom(200_000))
+    (folder / "notes").write_text("notes")
+    shown = FileStat.model_validate(
+        await call(bench, "POST", "compress", 200, json={"root": "/", "files": ["world", "notes", "no such"]})
+    )
+    assert shown.name.startswith("archive-20")
+    assert (shown.mime, shown.size) == ("application/tar+gzip", (folder / shown.name).stat().st_size)
+    before = (folder / "world/region/a.mca").read_bytes()
+    await call(bench, "POST", "delete", 204, json={"root": "/", "files": ["world"]})
+    await call(bench, "POST", "decompress", 204, json={"root": "/", "file": shown.name})
+    assert (folder / "world/region/a.mca").read_bytes() == before
+    assert sorted(os.listdir(folder)) == sorted([shown.name, "notes", "world"])
+
+
+async def test_an_archive_that_does_not_fit_leaves_nothing(bench: Bench, folder: Path) -> None:
+    bench.agent.manager.get(bench.uuid).configuration.settings.build.disk_space = 1
+    (folder / "noise").write_bytes(os.urandom(700_000))
+    await call(bench, "POST", "compress", 400, json={"root": "/", "files": ["noise"]})
+    assert os.listdir(folder) == ["noise"]
+    await call(bench, "POST", "write?file=/more", 204, data=b"x" * 200_000)  # what it had taken was given back
+
+
+async def test_what_is_no_archive_and_what_is_not_there_are_told_apart(bench: Bench, folder: Path) -> None:
+    (folder / "notes").write_text("notes")
+    body = await call(bench, "POST", "decompress", 400, json={"root": "/", "file": "notes"})
+    assert body["code"] == "archive_refused"
+    await call(bench, "POST", "decompress", 404, json={"root": "/", "file": "nothing"})
+    await call(bench, "POST", "compress", 404, json={"root": "/", "files": ["nothing"]})
+    await call(bench, "POST", "compress", 422, json={"root": "/", "files": []})
