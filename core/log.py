@@ -5,6 +5,7 @@ Secrets never reach a log: `hide` registers values that are blanked out wherever
 
 import logging
 import sys
+from collections import deque
 from contextvars import ContextVar
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -15,6 +16,7 @@ node: ContextVar[str] = ContextVar("node", default="")
 _CONTEXT = {"request": request_id, "actor": actor, "server": server, "node": node}
 _hidden: tuple[str, ...] = ()
 """Longest first, so that a secret which holds another is blanked out whole; replaced, never changed, since any thread may log."""
+_recent: deque[str] = deque(maxlen=500)
 
 
 def hide(secret: str) -> None:
@@ -22,6 +24,11 @@ def hide(secret: str) -> None:
     global _hidden
     if len(secret) >= 8 and secret not in _hidden:
         _hidden = tuple(sorted((*_hidden, secret), key=len, reverse=True))
+
+
+def recent(most: int) -> list[str]:
+    """The newest lines of this process's log, secrets blanked out, at most 500; none before `set_up`."""
+    return list(_recent)[-most:] if most > 0 else []
 
 
 class _Formatter(logging.Formatter):
@@ -36,12 +43,18 @@ class _Formatter(logging.Formatter):
         return text
 
 
+class _Remembering(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _recent.extend(self.format(record).splitlines())
+
+
 def set_up(level: str = "INFO") -> None:
     """Log to standard error, once per process."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr), _Remembering()]
+    for handler in handlers:
+        handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = handlers
     root.setLevel(level)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.getLogger("discord.gateway").setLevel(logging.WARNING)

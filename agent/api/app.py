@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from agent.api import archives, files, power, servers, system, websocket
+from agent.api import archives, diagnostics, files, power, servers, system, websocket
 from agent.api.auth import bearer
 from agent.api.denials import Denials
 from agent.api.doors import Doors, trusted
@@ -51,11 +51,15 @@ def make_app(
     app[websocket.DENIALS] = denials = Denials(clock)
     app[URLS] = SignedUrls(config.api, credentials, denials, clock)
     app[websocket.SOCKETS] = {}
+    app[system.CPU_SEEN] = []
     app[websocket.FRAMES] = WeakKeyDictionary()
     one = "/api/servers/{server}"
     app.add_routes(
         [
             web.get("/api/system", system.show),
+            web.get("/api/system/ips", system.ips),
+            web.get("/api/system/utilization", system.utilization),
+            web.get("/api/diagnostics", diagnostics.show),
             web.post("/api/update", system.update),
             web.post("/api/deauthorize-user", _deauthorize),
             web.get("/api/servers", servers.index),
@@ -63,6 +67,7 @@ def make_app(
             web.get(one, servers.show),
             web.delete(one, _delete),
             web.get(f"{one}/logs", servers.logs),
+            web.get(f"{one}/install-logs", servers.install_logs),
             web.post(f"{one}/power", power.power),
             web.post(f"{one}/commands", power.commands),
             web.post(f"{one}/sync", _sync),

@@ -1,17 +1,23 @@
 """`/api/servers`: list, create, show, delete, sync, install, logs."""
 
+import asyncio
 import uuid
+from pathlib import Path
 
 from aiohttp import web
 
 from agent.api.errors import json_response
-from agent.api.keys import MANAGER, RUNTIME
+from agent.api.keys import CONFIG, MANAGER, RUNTIME
 from agent.api.system import read
+from agent.server.install_log import OUTPUT
+from agent.server.install_script import log_file
 from agent.server.server import Server
-from core.errors import Invalid, ProcessGone
-from core.protocol.agent import CreateServer, LogsResponse
+from core.errors import Invalid, NotFound, ProcessGone, RuntimeFailure
+from core.protocol.agent import CreateServer, InstallLogs, LogsResponse
 
 MOST_LOG_LINES = 100
+MOST_INSTALL_LOG = 8 * 1024 * 1024
+"""Bytes of an installation's log that are answered, from its end; [install] log_size bounds it before."""
 
 
 def named(request: web.Request) -> Server:
@@ -74,3 +80,24 @@ async def logs(request: web.Request) -> web.Response:
         except ProcessGone:
             lines = []
     return json_response(LogsResponse(data=lines or None).model_dump())
+
+
+async def install_logs(request: web.Request) -> web.Response:
+    """What the newest installation's script said (Pelican); 404 when it was never installed here."""
+    server = named(request)
+    text = await asyncio.to_thread(_install_log, log_file(request.app[CONFIG], server.uuid))
+    return json_response(InstallLogs(data=text).model_dump())
+
+
+def _install_log(file: Path) -> str:
+    """Without its head, in which the environment stands. Raises NotFound and RuntimeFailure."""
+    try:
+        with file.open("rb") as log:
+            head = log.read(64 * 1024)
+            start = head.find(OUTPUT) + len(OUTPUT) if OUTPUT in head else 0
+            log.seek(max(start, log.seek(0, 2) - MOST_INSTALL_LOG))
+            return log.read().decode(errors="replace")
+    except FileNotFoundError:
+        raise NotFound("There is no log of an installation of this server.") from None
+    except OSError as error:
+        raise RuntimeFailure(f"The installation's log cannot be read: {error.strerror}.") from error

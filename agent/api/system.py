@@ -1,4 +1,4 @@
-"""`/api/system` and `/api/update`: what this node is."""
+"""`/api/system` and what hangs from it, `/api/update`: what this node is."""
 
 import asyncio
 from typing import TypeVar
@@ -6,15 +6,18 @@ from typing import TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from agent.api import machine
 from agent.api.errors import json_response
-from agent.api.keys import CONFIG, CREDENTIALS, RUNTIME
+from agent.api.keys import CLOCK, CONFIG, CREDENTIALS, RUNTIME
 from agent.remote import VERSION
 from core.errors import BadRequest
-from core.protocol.agent import Abilities, SystemV1, TokenRenewal, UpdateResponse
+from core.protocol.agent import Abilities, SystemIps, SystemV1, TokenRenewal, UpdateResponse
 
 B = TypeVar("B", bound=BaseModel)
 
 BODY_SECONDS = 15.0
+CPU_SEEN = web.AppKey("cpu_seen", list[machine.CpuTimes])
+"""The reading of the last question for the utilization, if there was one."""
 
 
 async def show(request: web.Request) -> web.Response:
@@ -32,6 +35,28 @@ async def show(request: web.Request) -> web.Response:
         version=facts.version,
     )
     return json_response(flat.model_dump(mode="json"))
+
+
+async def ips(request: web.Request) -> web.Response:
+    """The machine's own addresses, from which a panel offers allocations (Pelican)."""
+    found = await asyncio.to_thread(machine.addresses)
+    return json_response(SystemIps(ip_addresses=found).model_dump())
+
+
+async def utilization(request: web.Request) -> web.Response:
+    """How full the machine is (Pelican); CPU since this was last asked, else over a tenth of a second."""
+    config, seen = request.app[CONFIG].system, request.app[CPU_SEEN]
+    before = seen.pop() if seen else await _a_moment_ago(request)
+    now = await asyncio.to_thread(machine.cpu_times)
+    seen[:] = [now]
+    folders = {"Root": config.root_directory, "Logs": config.log_directory or config.root_directory, "Data": config.data}
+    return json_response((await asyncio.to_thread(machine.utilization, folders, before, now)).model_dump())
+
+
+async def _a_moment_ago(request: web.Request) -> machine.CpuTimes:
+    seen = await asyncio.to_thread(machine.cpu_times)
+    await request.app[CLOCK].sleep(0.1)
+    return seen
 
 
 async def update(request: web.Request) -> web.Response:

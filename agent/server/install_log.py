@@ -19,6 +19,8 @@ _SECRET = re.compile(r"pass|secret|token|key|auth|credential|webhook|_pw|pwd", r
 _SHOWN = 6
 """Characters below which a value is not blanked out in the output: it would blank out words."""
 MASK = "•••"
+OUTPUT = b"\nOutput\n"
+"""Where a log's head ends and what the script said begins."""
 
 
 def masked(environment: list[str]) -> tuple[list[str], list[str]]:

@@ -75,6 +75,38 @@ class SystemV2(Wire):
     aerie: Abilities | None = None
 
 
+class SystemIps(Wire):
+    """`GET /api/system/ips` (Pelican)."""
+
+    ip_addresses: list[str]
+
+
+class DiskDetail(Wire):
+    """One filesystem; bytes. `tags` name the node's folders on it."""
+
+    device: str
+    mountpoint: str
+    total_space: int
+    used_space: int
+    tags: list[str]
+
+
+class Utilization(Wire):
+    """`GET /api/system/utilization` (Pelican): bytes, percent of the whole machine, load averages."""
+
+    memory_total: int
+    memory_used: int
+    swap_total: int
+    swap_used: int
+    load_average1: float
+    load_average5: float
+    load_average15: float
+    cpu_percent: float
+    disk_total: int
+    disk_used: int
+    disk_details: list[DiskDetail]
+
+
 class CreateServer(Wire):
     uuid: str
     start_on_completion: bool = False
@@ -93,6 +125,12 @@ class CommandsRequest(Wire):
 
 class LogsResponse(Wire):
     data: list[str] | None = None
+
+
+class InstallLogs(Wire):
+    """`GET /api/servers/{uuid}/install-logs` (Pelican)."""
+
+    data: str
 
 
 class DenyRequest(Wire):

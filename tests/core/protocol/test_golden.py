@@ -12,13 +12,16 @@ from core.protocol.agent import (
     Deauthorize,
     DenyRequest,
     ErrorBody,
+    InstallLogs,
     LogsResponse,
     PowerRequest,
     ServerDescription,
+    SystemIps,
     SystemV1,
     SystemV2,
     TokenRenewal,
     UpdateResponse,
+    Utilization,
 )
 from core.protocol.remote import ActivityReport, InstallReport, InstallScript, RemoteError, ServerPage, SftpAuth, SftpGrant
 from core.protocol.settings import ServerConfiguration, Wire
@@ -46,6 +49,9 @@ BODIES: dict[str, type[Wire]] = {
     "wings_frame_auth_success": Frame,
     "wings_frame_status": Frame,
     "wings_frame_console": Frame,
+    "pelican_ips": SystemIps,
+    "pelican_utilization": Utilization,
+    "pelican_install_logs": InstallLogs,
     "panel_server": ServerConfiguration,
     "panel_server_php": ServerConfiguration,
     "panel_servers_page": ServerPage,
