@@ -22,6 +22,8 @@ class ApiSection(Section):
     """PEM file of the TLS certificate with its chain, read again when it changes; empty means plain HTTP."""
     key: Path | None = None
     """PEM file of the certificate's private key, without a password."""
+    upload_limit: int = Field(default=100, ge=1)
+    """MiB that a file sent by a browser may have; SFTP has no such limit."""
     trusted_proxies: list[str] = Field(default_factory=list)
     """Addresses or networks of proxies before the agent; only from them is X-Forwarded-For believed."""
     shared_key: bool = True

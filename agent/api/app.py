@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from agent.api import archives, diagnostics, files, power, servers, system, websocket
+from agent.api import diagnostics, file_routes, power, servers, system, websocket
 from agent.api.auth import bearer
 from agent.api.denials import Denials
 from agent.api.doors import Doors, trusted
@@ -75,9 +75,7 @@ def make_app(
             web.post(f"{one}/reinstall", servers.reinstall),
             web.get(f"{one}/ws", websocket.connect),
             web.post(f"{one}/ws/deny", _deny),
-            *files.routes(f"{one}/files"),
-            web.post(f"{one}/files/compress", archives.compress),
-            web.post(f"{one}/files/decompress", archives.decompress),
+            *file_routes.routes(one),
         ]
     )
     return app

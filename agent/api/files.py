@@ -40,20 +40,6 @@ MORE_HEADER = "X-Aerie-More"
 """Set to `true` on a listing that was cut."""
 
 
-def routes(files: str) -> list[web.RouteDef]:
-    """The routes below `…/files`."""
-    return [
-        web.get(f"{files}/contents", contents),
-        web.get(f"{files}/list-directory", list_directory),
-        web.post(f"{files}/write", write),
-        web.put(f"{files}/rename", rename),
-        web.post(f"{files}/copy", copy),
-        web.post(f"{files}/delete", delete),
-        web.post(f"{files}/create-directory", create_directory),
-        web.post(f"{files}/chmod", chmod),
-    ]
-
-
 @contextmanager
 def statuses() -> Iterator[None]:
     """Our errors as the ones whose statuses Wings answers."""

@@ -1,0 +1,24 @@
+"""The routes of a server's files: the control plane's below `/api/servers/{server}`, and those that signed addresses open."""
+
+from aiohttp import web
+
+from agent.api import archives, files, people
+
+
+def routes(server: str) -> list[web.RouteDef]:
+    """`server` is the path of one server."""
+    below = f"{server}/files"
+    return [
+        web.get("/download/file", people.download_file),
+        web.post("/upload/file", people.upload_file),
+        web.get(f"{below}/contents", files.contents),
+        web.get(f"{below}/list-directory", files.list_directory),
+        web.post(f"{below}/write", files.write),
+        web.put(f"{below}/rename", files.rename),
+        web.post(f"{below}/copy", files.copy),
+        web.post(f"{below}/delete", files.delete),
+        web.post(f"{below}/create-directory", files.create_directory),
+        web.post(f"{below}/chmod", files.chmod),
+        web.post(f"{below}/compress", archives.compress),
+        web.post(f"{below}/decompress", archives.decompress),
+    ]
