@@ -42,6 +42,8 @@ class Agent:
 async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncIterator[Agent]:
     """Folders, engine, HTTP (answering 503 for servers), then the servers one after another. Raises AerieError with what is missing."""
     clock = clock or SystemClock()
+    for remark in config.remarks:
+        log.warning("%s", remark)
     await asyncio.to_thread(_make_folders, config)
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(Supervisor("agent", clock))

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from agent.credentials import Credentials
 from core.agent_settings import RemoteSection
 from core.clock import Clock
+from core.config import wings_file
 from core.errors import AerieError, Forbidden, NotConfigured, NotFound
 from core.protocol.remote import ACCEPT, InstallScript, RemoteError, ServerEntry, ServerPage, SftpAuth, SftpGrant
 from core.protocol.settings import ServerConfiguration, Wire
@@ -220,6 +221,9 @@ async def connected(
 ) -> AsyncIterator[Remote]:
     """A client for as long as the agent runs; `trust` judges the control plane's certificate. Raises NotConfigured."""
     if not settings.url or not credentials.id or not credentials.secret:
-        raise NotConfigured("The agent does not know its control plane.", hint="Set [remote] url, token_id and token in its settings file.")
+        hint = "Run `aerie agent configure`, or set [remote] url, token_id and token in its settings file."
+        if (found := wings_file()) is not None:
+            hint = f"Go on with this machine's Wings configuration: `aerie agent --config {found}`. Or: {hint}"
+        raise NotConfigured("The agent does not know its control plane.", hint=hint)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust or True)) as session:
         yield Remote(settings, credentials, clock, session, cache)

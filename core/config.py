@@ -3,17 +3,19 @@
 Order, later wins: defaults, the TOML file (`--config`, else `AERIE_CONFIG`, else `aerie.toml` here), environment variables
 `AERIE_<SECTION>__<KEY>` (for instance `AERIE_DISCORD__TOKEN`, `AERIE_ALLOWED_ORIGINS` for what stands in no section; lists are parted by
 commas), and the same with `_FILE` at the end, naming a file that holds the value.
+The agent also reads a Wings config.yml as it is, named like a TOML file; core/wings_config.py knows what its keys mean here.
 What there is to set stands in agent_settings.py, bot_settings.py and, for both, section.py. Every setting is in aerie.example.toml with
 its default; a test compares the two.
 """
 
 import os
+import pwd
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar, get_args, get_origin
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
 from core.agent_settings import (
     ApiSection,
@@ -40,6 +42,7 @@ from core.bot_settings import (
 )
 from core.errors import NotConfigured
 from core.section import LogSection, Section, TlsSection
+from core.wings_config import PLACES, is_wings, translate
 
 C = TypeVar("C", bound="Config")
 
@@ -49,6 +52,12 @@ class Config(Section):
 
     log: LogSection = Field(default_factory=LogSection)
     tls: TlsSection = Field(default_factory=TlsSection)
+    _remarks: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What of the settings file has no effect and why, one sentence each: to be logged once, at the start."""
+        return self._remarks
 
 
 class BotConfig(Config):
@@ -90,7 +99,7 @@ def load(kind: type[C], path: Path | None = None, environment: Mapping[str, str]
     One file may hold the sections of both programs; each takes its own.
     """
     environment = os.environ if environment is None else environment
-    values = _read_file(path, environment)
+    values, remarks = _read_file(kind, path, environment)
     known = kind.model_fields.keys()
     values = {name: section for name, section in values.items() if name in known}
     for name, section in values.items():
@@ -98,13 +107,20 @@ def load(kind: type[C], path: Path | None = None, environment: Mapping[str, str]
     for name, value in environment.items():
         _apply(values, kind, name, value)
     try:
-        return kind.model_validate(values)
+        config = kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise NotConfigured(
             f"The setting {where} cannot be used: {first['msg']}.", hint="aerie.example.toml shows every setting with its default."
         ) from None
+    config._remarks = tuple(remarks)
+    return config
+
+
+def wings_file() -> Path | None:
+    """A Wings configuration on this machine that nobody named; None when there is none."""
+    return next((Path(place) for place in PLACES if Path(place).is_file()), None)
 
 
 def docker_host(section: DockerSection, environment: Mapping[str, str] | None = None) -> str:
@@ -113,15 +129,19 @@ def docker_host(section: DockerSection, environment: Mapping[str, str] | None = 
     return section.host or environment.get("DOCKER_HOST", "") or "unix:///var/run/docker.sock"
 
 
-def _read_file(path: Path | None, environment: Mapping[str, str]) -> dict[str, Any]:
+def _read_file(kind: type[Config], path: Path | None, environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """The tables of the settings file, and remarks about them."""
     named = path or (Path(environment["AERIE_CONFIG"]) if environment.get("AERIE_CONFIG") else None)
     file = named or Path("aerie.toml")
     if not file.exists():
         if named is not None:
             raise NotConfigured(f"The settings file {file} does not exist.", hint="Copy aerie.example.toml there and fill it in.")
-        return {}
+        return {}, []
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        if is_wings(file):
+            return _read_wings(kind, file, text, environment)
+        values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise NotConfigured(f"The settings file {file} cannot be read: {error}.", hint="Correct the line it names.") from None
     unknown = values.keys() - BotConfig.model_fields.keys() - AgentConfig.model_fields.keys()
@@ -130,7 +150,38 @@ def _read_file(path: Path | None, environment: Mapping[str, str]) -> dict[str, A
             f"The settings file {file} has sections nobody reads: {', '.join(sorted(unknown))}.",
             hint="aerie.example.toml shows every section.",
         )
-    return values
+    return values, []
+
+
+def _read_wings(kind: type[Config], file: Path, text: str, environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    if not issubclass(kind, AgentConfig):
+        raise NotConfigured(
+            f"{file} is a Wings configuration, which holds nothing for the bot.", hint="Name a TOML file, like aerie.example.toml."
+        )
+    try:
+        made = translate(text, timezone=environment.get("TZ", "") or _timezone(), ids=_ids)
+    except ValueError as error:
+        raise NotConfigured(f"The Wings configuration {file} cannot be read: {error}.", hint="Correct it, or make a new one.") from None
+    for name, setting in (("WINGS_TOKEN_ID", "token_id"), ("WINGS_TOKEN", "token")):
+        if environment.get(name):
+            made.values.setdefault("remote", {}).pop(f"{setting}_file", None)
+            made.put(f"remote.{setting}", environment[name])
+    return made.values, [f"{file}: {remark}" for remark in made.remarks]
+
+
+def _timezone() -> str:
+    try:
+        return Path("/etc/timezone").read_text(encoding="utf-8").strip() or "UTC"
+    except (OSError, UnicodeDecodeError):
+        return "UTC"
+
+
+def _ids(name: str) -> tuple[int, int] | None:
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return found.pw_uid, found.pw_gid
 
 
 def _apply(values: dict[str, Any], kind: type[Config], name: str, value: str) -> None:
