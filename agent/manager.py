@@ -14,6 +14,7 @@ from agent.outbox import Outbox
 from agent.remote import Remote
 from agent.runtime.runtime import Began, Runtime
 from agent.server.install import Installer
+from agent.server.sampling import sample_for_ever
 from agent.server.server import Server
 from agent.server.standing import SavedState
 from core.clock import Clock
@@ -76,6 +77,7 @@ class ServerManager:
         await self._installer.recover(self.all())
         self.ready.set()
         self._tasks.run("states", self._keep_states)
+        self._tasks.run("stats", lambda: sample_for_ever(self._runtime, self.all, self._clock))
         self._tasks.run("engine", self._follow_engine)
 
     async def _learn_later(self) -> None:

@@ -52,7 +52,8 @@ class Supervisor:
     patience: float = 10.0
     """Seconds a cancelled task may take to end before we stop waiting for it."""
     health: dict[str, WorkerHealth] = field(default_factory=dict)
-    _tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    _tasks: dict[asyncio.Task[Any], None] = field(default_factory=dict)
+    """In the order of their start."""
     _closed: bool = False
 
     async def __aenter__(self) -> Self:
@@ -77,13 +78,12 @@ class Supervisor:
             work.close()
             raise Closing(f"{self.name} is closing; {name} was not started")
         task = asyncio.get_running_loop().create_task(work, name=f"{self.name}/{name}")
-        self._tasks.append(task)
+        self._tasks[task] = None
         task.add_done_callback(self._forget)
         return task
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
-        if task in self._tasks:
-            self._tasks.remove(task)
+        self._tasks.pop(task, None)
 
     def _report(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Closing):
@@ -120,7 +120,7 @@ class Supervisor:
         """Cancel every task, the youngest first, and wait for each (at most `patience` seconds)."""
         self._closed = True
         own = asyncio.current_task()  # a task of ours that closes us cannot be waited for: it is this very one
-        for task in reversed([task for task in self._tasks if task is not own]):
+        for task in [task for task in reversed(self._tasks) if task is not own]:
             task.cancel()
             done, _ = await asyncio.wait({task}, timeout=self.patience)
             if not done:

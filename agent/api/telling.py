@@ -69,7 +69,7 @@ class Telling:
         self._expired = self._told_barred = False
 
     async def stats(self) -> None:
-        await self._peer.send(Outbound.STATS, self._server.stats().model_dump_json(exclude_none=not self.batched))
+        await self._peer.send(Outbound.STATS, self._server.stats().text(extended=self.batched))
 
     async def history(self, count: int) -> None:
         """The newest lines that are remembered."""
@@ -121,7 +121,7 @@ class Telling:
                         if self.batched:
                             await self._peer.send(Outbound.AERIE_POWER, event.model_dump_json())
                     case StatsFrame():
-                        await self._peer.send(Outbound.STATS, event.model_dump_json(exclude_none=not self.batched))
+                        await self._peer.send(Outbound.STATS, event.text(extended=self.batched))
                     case CrashReport():
                         if self.batched:
                             await self._crash(event)

@@ -1,10 +1,12 @@
 """What a container uses, read from its cgroup's files (v1 and v2): a tenth of what asking the engine costs.
 
-Only for containers of this machine. Raises OSError where the files are not to be had; the caller then asks the engine.
+Only for containers of this machine. Raises OSError where the files are not to be had; the caller then asks the engine. The rules are
+Docker's and Wings': memory without the page cache that can go at once, network of all interfaces but the loopback.
 """
 
 import contextlib
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -13,80 +15,122 @@ from core.clock import Clock
 
 ROOT = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
+LIMITS_SECONDS = 10.0
+"""Limits change seldom: they are read anew after so long."""
+SHORTEST_SECONDS = 0.2
+"""Over less than this a CPU figure says nothing; the one before is shown again."""
 _MOST = 64 * 1024
+_OPEN = os.O_RDONLY | os.O_CLOEXEC
 
 
 class CgroupMeter:
     """Keeps the files of one running container open. Reading takes microseconds, so it may be done on the event loop."""
 
     def __init__(self, pid: int, container_id: str, started_at: datetime, clock: Clock, *, root: Path = ROOT, proc: Path = PROC) -> None:
+        """`pid` is its first process on this machine. A number that meanwhile belongs to another process is found out."""
         self._clock = clock
-        self._started_at = started_at
-        self._files: dict[str, int] = {}
-        paths = _controllers((proc / str(pid) / "cgroup").read_text())
-        mine = {name: path for name, path in paths.items() if container_id in path}
+        self._cpu = self._memory = self._details = self._events = self._net = -1
+        membership = proc / str(pid) / "cgroup"
+        text = membership.read_text()
+        paths = {names: _own(path, container_id) for names, path in _controllers(text).items() if container_id in path}
         try:
-            if "memory" in mine and "cpuacct" in mine:  # asked first: a mixed machine names v2 as well, without controllers
-                self._v2, memory = False, root / "memory" / mine["memory"].lstrip("/")
-                self._open(
-                    cpu=root / "cpuacct" / mine["cpuacct"].lstrip("/") / "cpuacct.usage",
-                    memory=memory / "memory.usage_in_bytes",
-                    details=memory / "memory.stat",
-                    limit=memory / "memory.limit_in_bytes",
-                )
-            elif "" in mine:
-                self._v2, folder = True, root / mine[""].lstrip("/")
-                self._open(
-                    cpu=folder / "cpu.stat",
-                    memory=folder / "memory.current",
-                    details=folder / "memory.stat",
-                    limit=folder / "memory.max",
-                )
+            if "memory" in paths and "cpuacct" in paths:  # asked first: a mixed machine names v2 as well, without controllers
+                self._open_v1(root, paths)
+            elif "" in paths:
+                self._open_v2(root / paths[""])
             else:
                 raise FileNotFoundError(f"process {pid} is in no cgroup of container {container_id}")
-            self._open(net=proc / str(pid) / "net" / "dev")
-        except OSError:
+            if _has_own_network(pid, proc):
+                self._net = os.open(proc / str(pid) / "net" / "dev", _OPEN)
+            if membership.read_text() != text:
+                raise ProcessLookupError(f"process {pid} has ended, and its number is another's now")
+            self._began = clock.monotonic()
+            self._age = max(0.0, (clock.now() - started_at).total_seconds())
+            self._then, self._before, self._percent = self._began, self._cpu_ns(), 0.0
+            self._read_limits()
+            self.sample()  # a meter that cannot read is of no use, and the caller is to know now
+        except BaseException:
             self.close()
             raise
-        self._before = (clock.monotonic(), self._cpu_seconds())
+
+    def _open_v1(self, root: Path, paths: Mapping[str, str]) -> None:
+        self._v2 = False
+        memory = root / "memory" / paths["memory"]
+        self._cpu = os.open(root / "cpuacct" / paths["cpuacct"] / "cpuacct.usage", _OPEN)
+        self._memory = os.open(memory / "memory.usage_in_bytes", _OPEN)
+        self._details = os.open(memory / "memory.stat", _OPEN)
+        self._events = _opened(memory / "memory.oom_control")
+        self._limit_file = memory / "memory.limit_in_bytes"
+        self._quota_folder = root / "cpu" / paths["cpu"] if "cpu" in paths else None
+        self._inactive = b"\ntotal_inactive_file "
+
+    def _open_v2(self, folder: Path) -> None:
+        self._v2 = True
+        self._cpu = os.open(folder / "cpu.stat", _OPEN)
+        self._memory = os.open(folder / "memory.current", _OPEN)
+        self._details = os.open(folder / "memory.stat", _OPEN)
+        self._events = _opened(folder / "memory.events")
+        self._limit_file, self._quota_folder = folder / "memory.max", folder
+        self._inactive = b"\ninactive_file "
 
     def sample(self) -> Sample:
-        """Measure now. Raises OSError once the process is gone."""
-        now, used = self._clock.monotonic(), self._cpu_seconds()
-        then, before = self._before
-        self._before = (now, used)
-        memory = int(self._read("memory"))
-        idle = _named(self._read("details"), "inactive_file" if self._v2 else "total_inactive_file")
-        received, sent = _traffic(self._read("net"))
-        limit = self._read("limit").strip()
-        host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        """Measure now. Raises OSError once the process is gone, ValueError when a file holds what it should not."""
+        now = self._clock.monotonic()
+        if now - self._limits_read >= LIMITS_SECONDS:
+            self._read_limits()
+        if (passed := now - self._then) >= SHORTEST_SECONDS:
+            used = self._cpu_ns()
+            # a counter that went back is another process's: nothing is said of what lies between; the machine cannot have given more
+            self._percent = round(min(max(0, used - self._before) / (passed * 1e7), self._all_cores), 3)
+            self._then, self._before = now, used
+        memory = int(_read(self._memory))
+        idle = _named(_read(self._details), self._inactive)
+        received, sent = traffic(_read(self._net)) if self._net >= 0 else (0, 0)
         return Sample(
             memory_bytes=memory - idle if idle < memory else memory,
-            memory_limit_bytes=host if limit == "max" else min(host, int(limit)),
-            cpu_absolute=round(max(0.0, used - before) / (now - then) * 100, 3) if now > then else 0.0,
+            memory_limit_bytes=self._memory_limit,
+            cpu_absolute=self._percent,
             rx_bytes=received,
             tx_bytes=sent,
-            uptime_ms=max(0, int((self._clock.now() - self._started_at).total_seconds() * 1000)),
+            uptime_ms=int((self._age + now - self._began) * 1000),
+            cpu_limit=self._cpu_limit,
+            oom_kills=_named(_read(self._events), b"\noom_kill ") if self._events >= 0 else None,
         )
 
     def close(self) -> None:
-        for file in self._files.values():
-            with contextlib.suppress(OSError):
-                os.close(file)
-        self._files.clear()
+        """Let go of its files."""
+        files = (self._cpu, self._memory, self._details, self._events, self._net)
+        self._cpu = self._memory = self._details = self._events = self._net = -1
+        for file in files:
+            if file >= 0:
+                with contextlib.suppress(OSError):
+                    os.close(file)
 
-    def _open(self, **paths: Path) -> None:
-        for name, path in paths.items():
-            self._files[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def _cpu_ns(self) -> int:
+        data = _read(self._cpu)
+        return _named(b"\n" + data, b"\nusage_usec ") * 1000 if self._v2 else int(data)
 
-    def _read(self, name: str) -> str:
-        if not (data := os.pread(self._files[name], _MOST, 0)):
-            raise ProcessLookupError(f"nothing is left to read of {name}")
-        return data.decode("ascii", "replace")
+    def _read_limits(self) -> None:
+        """Of memory and CPU; without one it is what the machine has, as Docker shows it."""
+        self._limits_read = self._clock.monotonic()
+        host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        limit = self._limit_file.read_text().strip()
+        self._memory_limit = host if limit == "max" else min(host, int(limit))
+        self._all_cores = 100.0 * (os.cpu_count() or 1)
+        self._cpu_limit = min(self._all_cores, self._quota() or self._all_cores)
 
-    def _cpu_seconds(self) -> float:
-        text = self._read("cpu")
-        return _named(text, "usage_usec") / 1e6 if self._v2 else int(text) / 1e9
+    def _quota(self) -> float:
+        """Percent of one thread that it may use; 0 without a quota."""
+        if self._quota_folder is None:
+            return 0.0
+        try:
+            if self._v2:
+                quota, period = (self._quota_folder / "cpu.max").read_text().split()
+            else:
+                quota, period = ((self._quota_folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+            return 0.0 if quota in ("max", "-1") else int(quota) / int(period) * 100
+        except (OSError, ValueError, ZeroDivisionError):  # a kernel without quotas
+            return 0.0
 
 
 def _controllers(text: str) -> dict[str, str]:
@@ -98,13 +142,60 @@ def _controllers(text: str) -> dict[str, str]:
     return found
 
 
-def _named(text: str, name: str) -> int:
-    """One value of a `name value` file; 0 when it is not there."""
-    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} ")), 0)
+def _own(path: str, container_id: str) -> str:
+    """The container's own cgroup, relative to the root: its processes may have made others below, whose files count less."""
+    parts = path.strip("/").split("/")
+    return "/".join(parts[: next(place for place, part in enumerate(parts, 1) if container_id in part)])
 
 
-def _traffic(text: str) -> tuple[int, int]:
+def _has_own_network(pid: int, proc: Path) -> bool:
+    """Whether its counters are its own: in the machine's own network they are everybody's, and Docker tells none then either."""
+    try:
+        theirs = (proc / str(pid) / "ns" / "net").stat()
+        return all((theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino) for ours in _networks_of_the_machine(proc))
+    except OSError:
+        return True
+
+
+def _networks_of_the_machine(proc: Path) -> list[os.stat_result]:
+    found = []
+    for whose in ("self", "1"):
+        with contextlib.suppress(OSError):
+            found.append((proc / whose / "ns" / "net").stat())
+    return found
+
+
+def _opened(path: Path) -> int:
+    """A file that an older kernel may lack; -1 then."""
+    try:
+        return os.open(path, _OPEN)
+    except FileNotFoundError:
+        return -1
+
+
+def _read(file: int) -> bytes:
+    if not (data := os.pread(file, _MOST, 0)):
+        raise ProcessLookupError("nothing is left to read of its cgroup")
+    return data
+
+
+def _named(data: bytes, name: bytes) -> int:
+    """One value of a `name value` file, `name` with a line's end before it and a blank behind; 0 when it is not there."""
+    start = data.find(name)
+    if start < 0:
+        return 0
+    start += len(name)
+    end = data.find(b"\n", start)
+    return int(data[start:end] if end >= 0 else data[start:])
+
+
+def traffic(data: bytes) -> tuple[int, int]:
     """Bytes received and sent over all interfaces but the loopback (`/proc/net/dev`)."""
-    rows = [line.split(":", 1) for line in text.splitlines() if ":" in line]
-    counts = [numbers.split() for name, numbers in rows if name.strip() != "lo"]
-    return sum(int(row[0]) for row in counts), sum(int(row[8]) for row in counts)
+    received = sent = 0
+    for line in data.split(b"\n"):
+        name, colon, numbers = line.partition(b":")
+        if colon and name.strip() != b"lo":
+            counts = numbers.split(None, 9)
+            received += int(counts[0])
+            sent += int(counts[8])
+    return received, sent

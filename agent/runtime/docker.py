@@ -7,6 +7,7 @@ docker_records.py (Docker's JSON, read). Every driver error leaves here as a Run
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -16,12 +17,12 @@ from aiodocker import Docker
 from aiodocker.containers import DockerContainer
 
 from agent.runtime import container, images, installer, network
-from agent.runtime.cgroup import CgroupMeter
 from agent.runtime.docker_attachment import DockerAttachment
 from agent.runtime.docker_errors import translated
 from agent.runtime.docker_events import DockerEvents
-from agent.runtime.docker_records import facts, measured, moment, stamp
-from agent.runtime.runtime import EngineEvent, Exit, Inspection, Progress, Sample
+from agent.runtime.docker_records import Life, facts, life, moment, stamp
+from agent.runtime.meters import Meters
+from agent.runtime.runtime import Began, EngineEvent, Exit, Inspection, Progress, Sample
 from core.clock import Clock
 from core.config import AgentConfig, docker_host
 from core.errors import EngineUnreachable, ProcessGone
@@ -47,8 +48,8 @@ class DockerRuntime:
         self._tasks = Supervisor("docker", clock)
         self._interface = ""
         self._gateway = "127.0.0.1"
-        self._meters: dict[str, CgroupMeter] = {}
         self.host = docker_host(config.docker)
+        self._meters = Meters(self._life_of, self._stats_of, clock, self._tasks, cgroups=self.host.startswith("unix://"))
         self._events = DockerEvents(self.inspect, clock, self._tasks)
 
     def exits(self) -> Fanout[EngineEvent]:
@@ -74,12 +75,12 @@ class DockerRuntime:
         with self._translated():
             await self.docker.version()
             self._gateway = network.gateway_of(await network.ensure(self.docker, self._config.docker)) or self._gateway
+        self._tasks.run("meters", self._follow_lives)
         self._tasks.run("events", lambda: self._events.run(self.docker))
 
     async def close(self) -> None:
         self._events.close()
-        for uuid in list(self._meters):
-            self._forget_meter(uuid)
+        self._meters.close()
         await self._tasks.close()
         self._events.heard.close()
         if self._docker is not None:
@@ -155,7 +156,7 @@ class DockerRuntime:
 
     async def destroy(self, uuid: str) -> None:
         self._events.known.discard(uuid)
-        self._forget_meter(uuid)
+        self._meters.forget(uuid)
         try:
             with self._translated():
                 await asyncio.wait_for(self._container(uuid).delete(force=True, v=True), PATIENCE)
@@ -165,9 +166,14 @@ class DockerRuntime:
     async def inspect(self, uuid: str) -> Inspection:
         try:
             with self._translated():
-                state = (await self._show(uuid))["State"]
+                shown = await self._show(uuid)
         except ProcessGone:
             return Inspection(exists=False, running=False)
+        state = shown["State"]
+        if (now := life(shown)) is not None:
+            self._meters.see(uuid, now)
+        else:
+            self._meters.forget(uuid)
         running = bool(state["Running"])
         ended = None if running or state["Status"] == "created" else Exit(state["ExitCode"], state["OOMKilled"], state.get("Error", ""))
         return Inspection(True, running, state["Pid"] or None, moment(state["StartedAt"]), ended)
@@ -181,38 +187,32 @@ class DockerRuntime:
             return Exit(None, reason="its container was removed")
         return (await self.inspect(uuid)).exit or Exit(None, reason="its container was removed")
 
-    async def sample(self, uuid: str) -> Sample | None:
-        """From the container's cgroup where it can be read, else from the engine (which takes it a second or two)."""
-        if (meter := self._meters.get(uuid)) is not None:
-            try:
-                return meter.sample()
-            except (OSError, ValueError):
-                self._forget_meter(uuid)
+    def samples(self, uuids: Iterable[str]) -> dict[str, Sample]:
+        return self._meters.samples(uuids)
+
+    async def _life_of(self, uuid: str) -> Life | None:
         try:
             with self._translated():
-                shown = await self._show(uuid)
-                state = shown["State"]
-                started_at = moment(state["StartedAt"])
-                if not state["Running"] or started_at is None:
-                    return None
-                if self.host.startswith("unix://"):
-                    try:
-                        self._meters[uuid] = CgroupMeter(state["Pid"], shown["Id"], started_at, self._clock)
-                        return self._meters[uuid].sample()
-                    except (OSError, ValueError) as error:
-                        log.debug("the cgroup of %s cannot be read, asking the engine: %s", uuid, error)
-                        self._forget_meter(uuid)
-                records = await asyncio.wait_for(self._container(uuid).stats(stream=False), PATIENCE)
+                return life(await self._show(uuid))
         except ProcessGone:
             return None
-        return measured(records[0], self._clock.now() - started_at) if records else None
+
+    async def _stats_of(self, uuid: str) -> AsyncIterator[dict[str, Any]]:
+        with self._translated():
+            async for record in self._container(uuid).stats(stream=True):
+                yield record
+
+    async def _follow_lives(self) -> None:
+        """Whatever is started has a meter anew, before it is asked for."""
+        with self.exits().listen() as events:
+            async for event in events:
+                if isinstance(event, Began):
+                    self._meters.look_up(event.uuid)
+                else:
+                    self._meters.forget(event.uuid)
 
     def _translated(self, image: str = "") -> AbstractContextManager[None]:
         return translated(self.host, image)
-
-    def _forget_meter(self, uuid: str) -> None:
-        if (meter := self._meters.pop(uuid, None)) is not None:
-            meter.close()
 
     async def output_since(self, uuid: str, since: datetime) -> list[tuple[datetime, str]]:
         text = await self._log(uuid, since=f"{since.timestamp():.6f}", timestamps="1")

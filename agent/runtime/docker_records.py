@@ -1,6 +1,7 @@
 """Docker's JSON as the agent reads it: moments, its stats, what it says of itself. Pure functions; must never talk to Docker."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,15 @@ from core.protocol.agent import Cgroups, Containers, DockerFacts, Runc, Storage,
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One life of a container: started again it has another process, and mostly other cgroups. `pid` is of this machine."""
+
+    container_id: str
+    pid: int
+    started_at: datetime
+
+
 def moment(text: str) -> datetime | None:
     """Docker's nanosecond timestamps; the zero time is None."""
     if not text or text.startswith("0001"):
@@ -17,12 +27,19 @@ def moment(text: str) -> datetime | None:
     return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text).replace("Z", "+00:00")).astimezone(UTC)
 
 
-def measured(record: dict[str, Any], up: Any) -> Sample | None:
-    """One record of Docker's stats as Wings calculates it (memory without inactive files, cpu of one thread)."""
+def life(shown: dict[str, Any]) -> Life | None:
+    """What an inspection says of the container's present life; None when it has none."""
+    state = shown["State"]
+    started_at = moment(state["StartedAt"])
+    return Life(shown["Id"], state["Pid"], started_at) if state["Running"] and state["Pid"] and started_at is not None else None
+
+
+def measured(record: dict[str, Any], up: float) -> Sample | None:
+    """One record of Docker's stats as Wings calculates it (memory without inactive files, cpu of one thread); `up` in seconds."""
     memory, cpu, before = record["memory_stats"], record["cpu_stats"], record["precpu_stats"]
     if "usage" not in memory:
         return None
-    details = memory.get("stats", {})
+    details = memory.get("stats") or {}
     idle = details.get("total_inactive_file", details.get("inactive_file", 0))
     used = memory["usage"] - idle if idle < memory["usage"] else memory["usage"]
     cpu_delta = cpu["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
@@ -33,10 +50,10 @@ def measured(record: dict[str, Any], up: Any) -> Sample | None:
     return Sample(
         memory_bytes=used,
         memory_limit_bytes=memory.get("limit", 0),
-        cpu_absolute=round(share, 3),
+        cpu_absolute=round(min(share, count * 100.0), 3),
         rx_bytes=sum(one["rx_bytes"] for one in networks),
         tx_bytes=sum(one["tx_bytes"] for one in networks),
-        uptime_ms=max(0, int(up.total_seconds() * 1000)),
+        uptime_ms=max(0, int(up * 1000)),
     )
 
 

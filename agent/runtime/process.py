@@ -14,7 +14,7 @@ import re
 import signal
 import tty
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -201,8 +201,12 @@ class ProcessRuntime:
         await process.ended.wait()
         return process.exit or Exit(None)
 
-    async def sample(self, uuid: str) -> Sample | None:
-        process = self._of(uuid)
+    def samples(self, uuids: Iterable[str]) -> dict[str, Sample]:
+        found = {uuid: self._sample(self._processes[uuid]) for uuid in uuids if uuid in self._processes}
+        return {uuid: sample for uuid, sample in found.items() if sample is not None}
+
+    def _sample(self, process: _Process) -> Sample | None:
+        """Of the process alone, not of those it made: what belongs together is known of containers only."""
         if process.child is None or process.exit is not None or process.started_at is None:
             return None
         up = int((self._clock.now() - process.started_at).total_seconds() * 1000)
@@ -210,7 +214,7 @@ class ProcessRuntime:
             pages = int((Path("/proc") / str(process.child.pid) / "statm").read_text().split()[1])
         except (OSError, IndexError, ValueError):
             pages = 0
-        return Sample(pages * os.sysconf("SC_PAGE_SIZE"), 0, 0.0, 0, 0, up)
+        return Sample(pages * os.sysconf("SC_PAGE_SIZE"), 0, 0.0, 0, 0, max(0, up))
 
     async def output_since(self, uuid: str, since: datetime) -> list[tuple[datetime, str]]:
         return [line for line in self._of(uuid).kept if line[0] >= since]

@@ -4,7 +4,7 @@ Two implementations: docker.py for everyone, process.py for the demo without Doc
 Every method raises RuntimeFailure (or a subclass) with a sentence for people.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +48,10 @@ class Sample:
     rx_bytes: int
     tx_bytes: int
     uptime_ms: int
+    cpu_limit: float = 0.0
+    """What `cpu_absolute` may reach: its quota, or every thread of the machine. 0 when it is not known."""
+    oom_kills: int | None = None
+    """Processes in it that the kernel killed for want of memory, since it started; None when it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +142,8 @@ class Runtime(Protocol):
 
     async def wait(self, uuid: str) -> Exit: ...
 
-    async def sample(self, uuid: str) -> Sample | None:
-        """None while it does not run."""
+    def samples(self, uuids: Iterable[str]) -> dict[str, Sample]:
+        """Measure these servers' processes in one pass that never waits. What does not run, or cannot be measured yet, is left out."""
         ...
 
     async def output_since(self, uuid: str, since: datetime) -> list[tuple[datetime, str]]:

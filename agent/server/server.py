@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from agent.filesystem.volume import Volume
-from agent.runtime.runtime import Died, Exit, Runtime
+from agent.runtime.runtime import Died, Exit, Runtime, Sample
 from agent.server.crash import CrashWatch, Verdict
 from agent.server.crash_record import LINES, crash_record
+from agent.server.disk import DiskWatch
 from agent.server.own_start import OwnStart
 from agent.server.standing import DaemonNotice, SavedState, Standing
 from agent.server.stats import Stats
@@ -54,7 +55,7 @@ class Server:
         self._tasks = tasks
         self._standing = Standing(configuration, self.folder, clock, changed)
         self._terminal = Terminal(self._standing, runtime, config.throttles, clock, tasks, self._began, self._finish)
-        self._stats = Stats(self._standing, self._terminal, runtime, clock, tasks, self._heed_disk_limit)
+        self._stats = Stats(self._standing, self._terminal, DiskWatch(self._standing, clock, tasks, self._heed_disk_limit))
         self._steps = Steps(self._standing, self._terminal, self._stats, runtime, config, clock, tasks, refresh, self._finish)
         self._queue = self._steps.queue
         self._standing.current_order = lambda: self._queue.current
@@ -148,6 +149,15 @@ class Server:
     def stats(self) -> StatsFrame:
         """The newest measurement; zero but for disk and limit while offline, as Wings shows it."""
         return self._stats.frame()
+
+    @property
+    def measured(self) -> bool:
+        """Whether it has a process, so that the node's sampler measures it."""
+        return self._stats.measured
+
+    def take(self, sample: Sample | None) -> None:
+        """What the sampler measured; None when it could not."""
+        self._stats.take(sample)
 
     def description(self) -> ServerDescription:
         standing = self._standing

@@ -1,56 +1,39 @@
-"""What one server uses: measured once a second while it runs, its files counted now and then.
+"""What one server uses, as Wings tells it: the newest measurement, kept here. The node's sampler measures all servers (sampling.py).
 
-Answers Wings' figures. Only measures: who is told that the files take too much decides what follows.
+Must never measure by itself: a task or a call to the engine for each server is what made measuring dear.
 """
 
-import asyncio
-import contextlib
-from collections.abc import Callable
-
-from agent.runtime.runtime import Runtime, Sample
-from agent.server.disk import usage
+from agent.runtime.runtime import Sample
+from agent.server.disk import DiskWatch
 from agent.server.standing import Standing
 from agent.server.terminal import Terminal
-from core.clock import Clock
-from core.errors import AerieError
 from core.protocol.socket import Network, StatsFrame
-from core.supervise import Supervisor
 
-SAMPLE_SECONDS = 1.0
-DISK_SECONDS = 150.0
-"""Wings' interval between two walks through a server's files."""
+KEPT_PASSES = 15
+"""Passes without a measurement after which the last one is no longer shown: figures that stand still would be a lie."""
 
 
 class Stats:
-    """`over_limit` is called after a walk that found more than the disk limit."""
+    """`begin` and `end` with the process; between them the sampler calls `take` once a second."""
 
-    def __init__(
-        self, standing: Standing, terminal: Terminal, runtime: Runtime, clock: Clock, tasks: Supervisor, over_limit: Callable[[], None]
-    ) -> None:
-        self.disk_bytes = 0
+    def __init__(self, standing: Standing, terminal: Terminal, disk: DiskWatch) -> None:
+        self.disk = disk
+        self.measured = False
+        """Whether there is a process to measure."""
         self._standing = standing
         self._terminal = terminal
-        self._runtime = runtime
-        self._clock = clock
-        self._tasks = tasks
-        self._over_limit = over_limit
         self._sample: Sample | None = None
-        self._measuring: asyncio.Task[None] | None = None
+        self._missed = 0
         self._saved_seq = 0
-
-    @property
-    def disk_limit(self) -> int:
-        """Bytes; 0 is no limit."""
-        return self._standing.configuration.settings.build.disk_space * 1024 * 1024
 
     def frame(self) -> StatsFrame:
         """The newest measurement; zero but for disk and limit while offline, as Wings shows it."""
         sample = self._sample
-        limit = self._standing.configuration.settings.build.memory_limit * 1_000_000
+        build = self._standing.configuration.settings.build
         frame = StatsFrame(
             state=self._standing.state,
-            disk_bytes=self.disk_bytes,
-            memory_limit_bytes=limit,
+            disk_bytes=self.disk.bytes,
+            memory_limit_bytes=build.memory_limit * 1_000_000,
             aerie_players=self._terminal.players.names,
         )
         if sample is None or self._standing.offline:
@@ -62,38 +45,38 @@ class Stats:
                 "cpu_absolute": sample.cpu_absolute,
                 "network": Network(rx_bytes=sample.rx_bytes, tx_bytes=sample.tx_bytes),
                 "uptime": sample.uptime_ms,
+                "aerie_cpu_of_limit": round(sample.cpu_absolute / sample.cpu_limit * 100, 3) if sample.cpu_limit > 0 else None,
+                "aerie_oom_kills": sample.oom_kills,
             }
         )
 
     def tell(self) -> None:
-        self._standing.events.publish(self.frame())
+        """Send the figures to whoever listens."""
+        if len(self._standing.events):
+            self._standing.events.publish(self.frame())
 
     def begin(self) -> None:
-        """Measure from now on."""
-        self.end()
-        self._measuring = self._tasks.spawn("stats", self._measure())
+        """A process is held: measure it from now on."""
+        self.measured, self._sample = True, None
+        self.disk.begin()
 
     def end(self) -> None:
-        measuring, self._measuring, self._sample = self._measuring, None, None
-        if measuring is not None and measuring is not asyncio.current_task():
-            measuring.cancel()
+        self.measured, self._sample = False, None
+        self.disk.end()
+
+    def take(self, sample: Sample | None) -> None:
+        """A pass of the sampler: what it measured, None when this server could not be measured in it."""
+        if sample is not None:
+            self._sample, self._missed = sample, 0
+        elif (missed := self._missed + 1) < KEPT_PASSES:
+            self._missed = missed
+        else:
+            self._sample = None
+        if not self._standing.offline:
+            self.tell()
+        if self._terminal.console.last_seq != self._saved_seq:
+            self._standing.changed()
 
     def saved(self, seq: int) -> None:
         """The console was saved up to this line; only newer ones call for another save."""
         self._saved_seq = seq
-
-    async def _measure(self) -> None:
-        walked = -DISK_SECONDS
-        while True:
-            await self._clock.sleep(SAMPLE_SECONDS)
-            with contextlib.suppress(AerieError):
-                self._sample = await self._runtime.sample(self._standing.uuid)
-            if self._clock.monotonic() - walked >= DISK_SECONDS:
-                walked = self._clock.monotonic()
-                self.disk_bytes = await asyncio.to_thread(usage, self._standing.folder)
-                if self.disk_limit and self.disk_bytes > self.disk_limit:
-                    self._over_limit()
-            if not self._standing.offline:
-                self.tell()
-            if self._terminal.console.last_seq != self._saved_seq:
-                self._standing.changed()

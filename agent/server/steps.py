@@ -242,7 +242,7 @@ class Steps:
             raise ServerSuspended("The server is suspended.", hint="An administrator can lift the suspension.")
 
     async def _prepare_folder(self) -> None:
-        system, folder, limit = self._config.system, self._standing.folder, self._stats.disk_limit
+        system, folder, limit = self._config.system, self._standing.folder, self._stats.disk.limit
 
         def prepare() -> int:
             folder.mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,7 @@ class Steps:
                 raise DiskFull("The node's disk is full.", hint="Free space on the node, then try again.") from error
             raise RuntimeFailure(f"The server's folder cannot be prepared: {error.strerror}.", hint="Look at the node's disk.") from error
         if limit:
-            self._stats.disk_bytes = used
+            self._stats.disk.bytes = used
         if limit and used > limit:
             raise DiskFull(
                 f"The server's files take {used // 1_048_576} MiB, more than its {limit // 1_048_576} MiB.", hint="Delete files first."

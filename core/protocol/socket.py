@@ -80,7 +80,10 @@ class Network(Wire):
 
 
 class StatsFrame(Wire):
-    """Wings' `stats` payload. Bytes; cpu in percent of one thread; uptime in milliseconds. `aerie_players` is our addition."""
+    """Wings' `stats` payload. Bytes; cpu in percent of one thread; uptime in milliseconds.
+
+    What begins with `aerie_` is our addition, on a WebSocket only for those who asked for `aerie.batch`; None when it is not known.
+    """
 
     memory_bytes: int = 0
     memory_limit_bytes: int = 0
@@ -91,6 +94,17 @@ class StatsFrame(Wire):
     disk_bytes: int = 0
     aerie_players: list[str] | None = None
     """Names of players, when the egg says how the console tells of them; None when it cannot be known."""
+    aerie_cpu_of_limit: float | None = None
+    """Percent of what it may use: of its CPU limit, or of all the machine's cores when it has none."""
+    aerie_oom_kills: int | None = None
+    """Processes in it that the kernel killed for want of memory, since it started."""
+
+    def text(self, *, extended: bool) -> str:
+        """As JSON: with our additions, or exactly as Wings sends it."""
+        return self.model_dump_json(exclude=None if extended else _STATS_ADDED)
+
+
+_STATS_ADDED = {name for name in StatsFrame.model_fields if name.startswith("aerie_")}
 
 
 class StateChange(Wire):

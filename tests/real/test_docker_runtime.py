@@ -12,6 +12,7 @@ from aiodocker import DockerError
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.runtime import Began
 from agent.server.console import Batch
+from agent.server.sampling import sample_for_ever
 from agent.server.server import Server
 from agent.server.standing import SavedState
 from core.clock import SystemClock
@@ -116,6 +117,7 @@ async def make(config: AgentConfig, image: str) -> AsyncIterator[Callable[..., S
             made.append(Stage(runtime, config, tasks, use_image, **settings))
             return made[-1]
 
+        tasks.run("stats", lambda: sample_for_ever(runtime, lambda: [one.server for one in made], SystemClock()))
         yield stage
         for one in made:
             await runtime.destroy(one.uuid)
