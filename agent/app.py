@@ -5,15 +5,18 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from agent.api.app import make_app
 from agent.api.keys import SftpDoor
 from agent.api.listening import listening
 from agent.credentials import Credentials
+from agent.fetching import Fetcher
 from agent.files import FileDesk
 from agent.journal import Journal
 from agent.manager import ServerManager
 from agent.outbox import Outbox
+from agent.pulls import Pulls
 from agent.remote import connected
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.process import ProcessRuntime
@@ -62,7 +65,8 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         sftp = SftpServer(config, manager.get, remote.sftp_auth, outbox.activity, clock, tasks)
         desk = FileDesk()
         stack.push_async_callback(asyncio.to_thread, desk.close)
-        app = make_app(manager, runtime, outbox, config, credentials, clock, tasks, SftpDoor(sftp.end_sessions), desk)
+        pulls = Pulls(Fetcher(config.pull, [urlsplit(config.remote.url).hostname or ""]), config.pull.most_mib, desk, tasks)
+        app = make_app(manager, runtime, outbox, config, credentials, clock, tasks, SftpDoor(sftp.end_sessions), desk, pulls)
         tls = await asyncio.to_thread(server_tls, config.api.certificate, config.api.key, "api")
         port = await stack.enter_async_context(listening(app, config.api, tls.context if tls else None))
         if tls is not None:

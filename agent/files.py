@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from agent.filesystem.rooted import Rooted
 from agent.server.server import Server
-from core.errors import Conflict, ServerBusy
+from core.errors import BadRequest, Conflict, ServerBusy
 
 T = TypeVar("T")
 THREADS = 8
@@ -72,3 +72,11 @@ def check_free(server: Server) -> None:
     """Raises ServerBusy while the files belong to an installation, a restore or a transfer."""
     if server.end_installation is not None:
         raise ServerBusy("The server is being installed.", hint="Try again when that is done.")
+
+
+def base_name(name: str) -> str:
+    """The last part of a name that a stranger told. Raises BadRequest when nothing is left of it."""
+    base = name.replace("\\", "/").rpartition("/")[2]
+    if base in ("", ".", ".."):
+        raise BadRequest("The file has no name.")
+    return base

@@ -99,6 +99,19 @@ class DockerSection(Section):
     """Seconds an image may take to be pulled."""
 
 
+class PullSection(Section):
+    """Files that servers' people have fetched from the internet, and backups fetched for a restore."""
+
+    enabled: bool = True
+    """Whether people may have files fetched (Wings: `disable_remote_download`, the other way round)."""
+    ports: list[int] = Field(default_factory=lambda: [80, 443])
+    """Ports that may be asked."""
+    allowed_networks: list[str] = Field(default_factory=list)
+    """Addresses or networks that may be asked although they are not public, for instance a file server at home."""
+    most_mib: int = Field(default=102_400, ge=1)
+    """MiB that a fetched file may have; a server's own disk limit counts as well."""
+
+
 class InstallSection(Section):
     """Eggs' install scripts, each run in a container of its own."""
 

@@ -23,6 +23,7 @@ from core.agent_settings import (
     DockerSection,
     InstallSection,
     PowerSection,
+    PullSection,
     RemoteSection,
     SftpSection,
     SystemSection,
@@ -83,6 +84,7 @@ class AgentConfig(Config):
     system: SystemSection = Field(default_factory=SystemSection)
     docker: DockerSection = Field(default_factory=DockerSection)
     install: InstallSection = Field(default_factory=InstallSection)
+    pull: PullSection = Field(default_factory=PullSection)
     power: PowerSection = Field(default_factory=PowerSection)
     sftp: SftpSection = Field(default_factory=SftpSection)
     throttles: ThrottleSection = Field(default_factory=ThrottleSection)

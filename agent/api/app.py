@@ -11,7 +11,7 @@ from agent.api.auth import bearer
 from agent.api.denials import Denials
 from agent.api.doors import Doors, trusted
 from agent.api.errors import Handler, answer, errors
-from agent.api.keys import CLOCK, CONFIG, CREDENTIALS, FILES, MANAGER, OUTBOX, RUNTIME, SFTP, TASKS, SftpDoor
+from agent.api.keys import CLOCK, CONFIG, CREDENTIALS, FILES, MANAGER, OUTBOX, PULLS, RUNTIME, SFTP, TASKS, SftpDoor
 from agent.api.listening import QUIET, Quiet, heard
 from agent.api.origins import headers, preflight, slashes
 from agent.api.signed_urls import URLS, SignedUrls
@@ -20,6 +20,7 @@ from agent.credentials import Credentials
 from agent.files import FileDesk
 from agent.manager import ServerManager
 from agent.outbox import Outbox
+from agent.pulls import Pulls
 from agent.runtime.runtime import Runtime
 from core.clock import Clock
 from core.config import AgentConfig
@@ -40,13 +41,15 @@ def make_app(
     tasks: Supervisor,
     sftp: SftpDoor,
     desk: FileDesk,
+    pulls: Pulls,
 ) -> web.Application:
     """The application; it owns nothing of what it is given. Raises NotConfigured."""
     doorways = [errors, heard, preflight, slashes, bearer(credentials), _not_yet]
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=doorways)
     app.on_response_prepare.append(headers(config))
     app[MANAGER], app[RUNTIME], app[OUTBOX], app[CREDENTIALS] = manager, runtime, outbox, credentials
-    app[CONFIG], app[CLOCK], app[TASKS], app[SFTP], app[FILES] = config, clock, tasks, sftp, desk
+    app[CONFIG], app[CLOCK], app[TASKS], app[SFTP] = config, clock, tasks, sftp
+    app[FILES], app[PULLS] = desk, pulls
     app[QUIET], app[websocket.DOORS], app[websocket.PROXIES] = Quiet(), Doors(), trusted(config.api.trusted_proxies)
     app[websocket.DENIALS] = denials = Denials(clock)
     app[URLS] = SignedUrls(config.api, credentials, denials, clock)
@@ -105,6 +108,7 @@ async def _delete(request: web.Request) -> web.Response:
     """Who signed in hears `deleted` first and is sent away by that; the others are sent away here."""
     server = servers.named(request)
     done = await servers.delete(request)
+    request.app[PULLS].cancel_all(server.uuid)
     request.app[SFTP].end_sessions("", [server.uuid])
     sockets = request.app[websocket.SOCKETS].get(server.uuid, set())
     await _send_away([socket for socket in sockets if not socket.listening], 1001, "server deleted")

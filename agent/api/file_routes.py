@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from agent.api import archives, files, people
+from agent.api import archives, files, people, pulls
 
 
 def routes(server: str) -> list[web.RouteDef]:
@@ -21,4 +21,7 @@ def routes(server: str) -> list[web.RouteDef]:
         web.post(f"{below}/chmod", files.chmod),
         web.post(f"{below}/compress", archives.compress),
         web.post(f"{below}/decompress", archives.decompress),
+        web.get(f"{below}/pull", pulls.index),
+        web.post(f"{below}/pull", pulls.begin),
+        web.delete(f"{below}/pull/{{pull}}", pulls.cancel),
     ]

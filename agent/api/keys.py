@@ -9,6 +9,7 @@ from agent.credentials import Credentials
 from agent.files import FileDesk
 from agent.manager import ServerManager
 from agent.outbox import Outbox
+from agent.pulls import Pulls
 from agent.runtime.runtime import Runtime
 from core.clock import Clock
 from core.config import AgentConfig
@@ -32,3 +33,4 @@ CLOCK = web.AppKey("clock", Clock)
 SFTP = web.AppKey("sftp", SftpDoor)
 TASKS = web.AppKey("tasks", Supervisor)
 FILES = web.AppKey("files", FileDesk)
+PULLS = web.AppKey("pulls", Pulls)

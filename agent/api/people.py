@@ -13,7 +13,7 @@ from agent.api.files import BODY_SECONDS, PORTION, attachment, below, raw, send_
 from agent.api.keys import CLOCK, CONFIG, FILES, OUTBOX
 from agent.api.signed_urls import opened
 from agent.api.websocket import PROXIES
-from agent.files import check_free
+from agent.files import base_name, check_free
 from agent.filesystem import trees
 from agent.filesystem.listing import entry_of
 from agent.filesystem.refusals import NotRegular
@@ -92,14 +92,6 @@ async def upload_file(request: web.Request) -> web.Response:
     if not count:
         raise BadRequest("The form holds no files.", hint="Send them in fields named files.")
     return web.Response(status=200)
-
-
-def base_name(name: str) -> str:
-    """The last part of a name that a browser told. Raises BadRequest when nothing is left of it."""
-    base = name.replace("\\", "/").rpartition("/")[2]
-    if base in ("", ".", ".."):
-        raise BadRequest("A file of the upload has no name.")
-    return base
 
 
 def check_open(server: Server) -> None:

@@ -8,12 +8,13 @@ import errno
 import os
 import secrets
 import stat
+import threading
 from contextlib import suppress
 
 from agent.filesystem.refusals import NotRegular, OutsideRoot, translated
 from agent.filesystem.root import is_regular, normal
 from agent.filesystem.rooted import FILE_MODE, MODE_BITS, Rooted
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 
 PREFIX = b".aerie-"
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
@@ -21,7 +22,7 @@ _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 
 
 class Replacement:
-    """Open one, `write` to it, then `commit` or `abort`; each may come from another thread, one at a time.
+    """Open one, `write` to it, then `commit` or `abort`; each may come from another thread. `abort` waits for a write under way.
 
     `path` may be a link inside the root: what it leads to is replaced. Room is taken for the growth over the old contents: at the beginning
     for `size` bytes, when that is known, and more as more is written. Raises Denied, NotRegular, NotFound, OutsideRoot, QuotaExceeded.
@@ -29,6 +30,7 @@ class Replacement:
 
     def __init__(self, files: Rooted, path: bytes, *, size: int = 0) -> None:
         self._files = files
+        self._lock = threading.RLock()
         self._path, self._mode, self._old = self._seen(files, path)
         self.is_new = self._old is None
         self._room = self._old or 0
@@ -47,8 +49,10 @@ class Replacement:
             raise
 
     def write(self, data: bytes | memoryview) -> None:
-        self._take(self.written + len(data))
-        with translated():
+        with self._lock, translated():
+            if self._descriptor < 0:
+                raise Conflict("The file was given up.")
+            self._take(self.written + len(data))
             view = memoryview(data)
             while view:
                 done = os.write(self._descriptor, view)
@@ -57,22 +61,27 @@ class Replacement:
 
     def commit(self) -> None:
         """Put it in place. Raises NotRegular when a folder has the name by now."""
-        try:
-            with translated():
-                os.fchmod(self._descriptor, self._mode)
-                self._name_it()
-                if is_folder(self._folder, self._name):
-                    raise NotRegular("This is a folder.")
-                os.rename(self._aside, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-                self._aside = b""
-        except BaseException:
-            self.abort()
-            raise
-        self._files.quota.release(self._room - self.written)
-        self._close()
+        with self._lock:
+            try:
+                with translated():
+                    os.fchmod(self._descriptor, self._mode)
+                    self._name_it()
+                    if is_folder(self._folder, self._name):
+                        raise NotRegular("This is a folder.")
+                    os.rename(self._aside, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+                    self._aside = b""
+            except BaseException:
+                self._abort()
+                raise
+            self._files.quota.release(self._room - self.written)
+            self._close()
 
     def abort(self) -> None:
         """Leave everything as it was. Harmless after the end."""
+        with self._lock:
+            self._abort()
+
+    def _abort(self) -> None:
         self._files.quota.release(self._taken)
         self._taken = 0
         if self._aside:
