@@ -12,11 +12,12 @@ from collections.abc import Mapping
 
 from agent.outbox import Outbox
 from agent.remote import Remote
-from agent.runtime.runtime import Began, Runtime
+from agent.runtime.runtime import Runtime
 from agent.server.install import Installer
 from agent.server.sampling import sample_for_ever
 from agent.server.server import Server
 from agent.server.standing import SavedState
+from agent.server.start_gate import StartGate
 from core.clock import Clock
 from core.config import AgentConfig
 from core.errors import AerieError, Conflict, NotFound
@@ -27,7 +28,6 @@ from core.supervise import Supervisor
 log = logging.getLogger(__name__)
 
 RESTORE_AT_ONCE = 8
-START_AT_ONCE = 4
 RETRY_SECONDS = 10.0
 
 
@@ -43,6 +43,7 @@ class ServerManager:
         self._installer = Installer(runtime, remote, outbox, config, clock, tasks)
         self._servers: dict[str, Server] = {}
         self._states = config.system.root_directory / "states.json"
+        self._gate = StartGate(config.power.own_starts_at_once)
         self._dirty = asyncio.Event()
         self._writing = asyncio.Lock()
         self._unheard = False
@@ -111,29 +112,19 @@ class ServerManager:
 
         made = [self._made(configuration) for configuration in configurations.values()]
         await asyncio.gather(*(restore(server) for server in made))
-        if ended:
-            self._tasks.spawn("start again", self._start_again(ended))
-
-    @staticmethod
-    async def _start_again(servers: list[Server]) -> None:
-        """After a reboot: several at a time, so that the machine bears it."""
-        gate = asyncio.Semaphore(START_AT_ONCE)
-
-        async def start(server: Server) -> None:
-            async with gate:
-                await server.start_again()
-
-        await asyncio.gather(*(start(server) for server in servers))
+        for server in sorted(ended, key=lambda server: server.configuration.settings.meta.name.casefold()):
+            server.start_again()
 
     async def _follow_engine(self) -> None:
-        """A container that somebody starts on the node is taken hold of."""
-        with self._runtime.exits().listen() as events:
+        """Each server is told what the engine says of its container, whoever caused it."""
+        with self._runtime.exits().listen(capacity=100_000) as events:
             async for event in events:
-                if isinstance(event, Began) and (server := self._servers.get(event.uuid)) is not None:
-                    self._tasks.spawn("found running", server.found_running())
+                if (server := self._servers.get(event.uuid)) is not None:
+                    server.heed(event)
 
     def _made(self, configuration: ServerConfiguration) -> Server:
-        server = Server(configuration, self._runtime, self._config, self._clock, self._tasks, self._remote.server, self._dirty.set)
+        refresh, changed = self._remote.server, self._dirty.set
+        server = Server(configuration, self._runtime, self._config, self._clock, self._tasks, refresh, changed, self._gate)
         self._servers[server.uuid] = server
         return server
 

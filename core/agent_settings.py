@@ -140,6 +140,8 @@ class PowerSection(Section):
     """From the stop command to the end of the process; then it is killed."""
     kill_timeout: float = Field(default=20.0, gt=0)
     """From SIGKILL to the container's end."""
+    own_starts_at_once: int = Field(default=4, ge=1)
+    """Servers started at a time of the node's own accord: after a reboot, a restart of Docker, crashes. A person's start never waits."""
 
 
 class SftpSection(Section):

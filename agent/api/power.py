@@ -20,7 +20,7 @@ async def power(request: web.Request) -> web.Response:
             return answer(422, f"The power action must be one of {', '.join(PowerSignal)}.", code="invalid")
         raise
     try:
-        signal_id = server.power(wanted.action)
+        signal_id = await server.asked(wanted.action)
     except ServerSuspended as error:
         return answer(400, error.message, code=error.code, hint=error.hint)
     except Conflict as error:

@@ -146,7 +146,7 @@ class Socket:
                 except ValueError:
                     raise Invalid(f"There is no power action {args[:40]!r}.") from None
                 if self._admission.may(_NEEDS[signal]):
-                    self._server.power(signal)
+                    await self._server.asked(signal)
                     await self._note(f"server:power.{signal.value}")
             case Inbound.SEND_COMMAND:
                 if self._admission.may(CONTROL_CONSOLE) and self._server.state is not ServerState.OFFLINE:

@@ -25,6 +25,8 @@ class Exit:
     code: int | None
     oom_killed: bool = False
     reason: str = ""
+    with_engine: bool = False
+    """Whether it ended while the engine itself was away: with it, not of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Starts that nobody asked for: after a crash, after the node came back.
+"""Starts that nobody asked for: after a crash, after the node or its Docker came back.
 
 Knows when such a start may be sent; that it is sent at all was decided elsewhere (crash.py, `Server.restore`). Whoever asks for something
 else meanwhile wins.
@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable
 
 from agent.server.power import PowerQueue
+from agent.server.start_gate import SHARE_SECONDS, StartGate
 from core.clock import Clock
 from core.errors import AerieError
 from core.supervise import Supervisor
@@ -16,28 +17,56 @@ from core.vocabulary import PowerSignal
 
 
 class OwnStart:
-    """Starts one server by `power`, its own door, which refuses what makes no sense any more."""
+    """Starts one server by `power`, its own door, which refuses what makes no sense any more; `priority` says who goes first."""
 
-    def __init__(self, power: Callable[[PowerSignal], str], queue: PowerQueue, clock: Clock, tasks: Supervisor) -> None:
+    def __init__(
+        self,
+        power: Callable[[PowerSignal], str],
+        queue: PowerQueue,
+        clock: Clock,
+        tasks: Supervisor,
+        gate: StartGate,
+        priority: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._power = power
         self._queue = queue
         self._clock = clock
         self._tasks = tasks
+        self._gate = gate
+        self._priority = priority
         self._waiting: asyncio.Task[None] | None = None
+        self._sent = False
+
+    @property
+    def pending(self) -> bool:
+        """Whether a start is still to be sent."""
+        return self._waiting is not None and not self._sent and not self._waiting.done()
 
     def soon(self, wait: float = 0.0) -> None:
-        """Start in `wait` seconds, once nothing is under way."""
+        """Start in `wait` seconds, once nothing is under way and the node has room for it."""
         self.forget()
+        self._sent = False
         self._waiting = self._tasks.spawn("own start", self._start(wait))
 
     def forget(self) -> None:
         """Somebody asked for something: what waits here is not wanted any more."""
         waiting, self._waiting = self._waiting, None
-        if waiting is not None and waiting is not asyncio.current_task():
+        if waiting is not None and waiting is not asyncio.current_task() and not self._sent:
+            waiting.cancel()
+
+    def close(self) -> None:
+        """The agent is stopping."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
             waiting.cancel()
 
     async def _start(self, wait: float) -> None:
         await self._clock.sleep(wait)
         await self._queue.idle()
-        with contextlib.suppress(AerieError):
-            self._power(PowerSignal.START)
+        async with self._gate.turn(self._priority()):
+            self._sent = True
+            with contextlib.suppress(AerieError):
+                self._power(PowerSignal.START)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SHARE_SECONDS):
+                    await self._queue.idle()

@@ -1,8 +1,9 @@
 """Power signals of one server: one at a time, none lost, stop and kill overtake.
 
 An accepted signal always ends, and is told to: done, failed with a reason, or superseded by a later one. Rules of overtaking:
-a stop ends a start or the starting half of a restart; a kill ends anything but a kill; a restart waits behind a stop, a start behind a
-stop or kill; the same signal again joins the one under way. A signal that makes no sense now is refused at once, never later.
+a stop ends a start or a restart, waiting ones too; a kill ends anything but a kill; a restart waits behind a stop, a start behind a
+stop or kill; a signal joins the last one in line where that leaves nothing more to do (the same one; a restart, for a start). A signal
+that makes no sense now is refused at once, never later.
 
     offline --start--> starting --ready--> running --stop--> stopping --ended--> offline
                           \\----stop, kill----------------------^
@@ -29,6 +30,13 @@ _OVERTAKES: dict[PowerSignal, frozenset[PowerSignal]] = {
     PowerSignal.KILL: frozenset({PowerSignal.START, PowerSignal.RESTART, PowerSignal.STOP}),
 }
 """Which signals each one ends when they are under way or waiting."""
+_ENOUGH: dict[PowerSignal, frozenset[PowerSignal]] = {
+    **{signal: frozenset({signal}) for signal in PowerSignal},
+    PowerSignal.START: frozenset({PowerSignal.START, PowerSignal.RESTART}),
+}
+"""Which signals, last in line, leave each one nothing to do."""
+_LEFT = "The agent is stopping; the next one goes on with it."
+_ENDS = frozenset({PowerSignal.STOP, PowerSignal.KILL})
 
 
 @dataclass
@@ -44,7 +52,10 @@ class Order:
 
 
 class PowerQueue:
-    """Carries out signals. `steps` does the work of each; `tell` hears how it goes; `state` answers the state now."""
+    """Carries out signals. `steps` does the work of each; `tell` hears how it goes; `state` answers the state now.
+
+    `wished` is told of the last accepted signal that has not ended, whenever that changes; None when there is none.
+    """
 
     def __init__(
         self,
@@ -53,12 +64,15 @@ class PowerQueue:
         tell: Callable[[PowerProgress], None],
         clock: Clock,
         tasks: Supervisor,
+        wished: Callable[[PowerSignal | None], None] = lambda _: None,
     ) -> None:
         self._steps = steps
         self._state = state
         self._tell = tell
         self._clock = clock
         self._tasks = tasks
+        self._wished = wished
+        self._closing = False
         self._current: Order | None = None
         self._waiting: list[Order] = []
         self._runner: asyncio.Task[None] | None = None
@@ -71,29 +85,52 @@ class PowerQueue:
         """Whether a signal is under way or waits."""
         return self._current is not None or bool(self._waiting)
 
+    def ending(self) -> bool:
+        """Whether the process is meant to end: a stop or a kill is under way or waits, or the stopping half of a restart."""
+        current = self._current
+        halved = current is not None and current.signal is PowerSignal.RESTART and self._state() is not ServerState.STARTING
+        return halved or any(order.signal in _ENDS for order in self._in_line())
+
     def send(self, signal: PowerSignal) -> str:
         """Accept a signal and answer its id, or raise Conflict now."""
-        orders = [
-            order for order in (self._current, *self._waiting) if order is not None and order.overtaken_by is None and not order.ended
-        ]
-        for order in orders:
-            if order.signal is signal:
-                return order.id
+        if self._closing:
+            raise Conflict("The agent is stopping.", hint="Try again in a moment.")
+        orders = self._in_line()
         if not orders:
             self._refuse_senseless(signal)
-        made = Order(signal)
         for order in orders:
             if order.signal in _OVERTAKES[signal]:
                 self._overtake(order, signal)
+        orders = self._in_line()
+        if orders and orders[-1].signal in _ENOUGH[signal]:
+            return orders[-1].id
+        made = Order(signal)
         self._waiting.append(made)
+        self._wished(signal)
         self.progress(made, PowerPhase.ACCEPTED)
         if self._runner is None or self._runner.done():
             self._runner = self._tasks.spawn("power", self._run())
         return made.id
 
+    def close(self) -> None:
+        """The agent is stopping: what waits is told so, what is under way ends; the wish stays for the next agent."""
+        self._closing = True
+        waiting, self._waiting = self._waiting, []
+        for order in waiting:
+            self.progress(order, PowerPhase.SUPERSEDED, _LEFT)
+        if self._current is not None and self._current.task is not None:
+            self._current.task.cancel()
+
+    def _in_line(self) -> list[Order]:
+        """What was accepted, is not over and was not overtaken, in order."""
+        return [order for order in (self._current, *self._waiting) if order is not None and order.overtaken_by is None and not order.ended]
+
     def progress(self, order: Order, phase: PowerPhase, reason: str = "", code: str = "") -> None:
         """Tell how an order goes on."""
         order.ended = phase.final
+        if order.ended and not self._closing:
+            left = self._in_line()
+            self._wished(left[-1].signal if left else None)
         self._tell(
             PowerProgress(
                 signal_id=order.id, signal=order.signal, phase=phase, state=self._state(), reason=reason, code=code, at=self._clock.now()
@@ -123,7 +160,7 @@ class PowerQueue:
                 await asyncio.wait({order.task})
                 if not order.ended:  # cancelled before its first step
                     by = order.overtaken_by
-                    self.progress(order, PowerPhase.SUPERSEDED, f"A {by.value} overtook it." if by else "The agent is stopping.")
+                    self.progress(order, PowerPhase.SUPERSEDED, f"A {by.value} overtook it." if by else _LEFT)
             finally:
                 self._current = None
 
@@ -132,7 +169,7 @@ class PowerQueue:
             words = await self._steps[order.signal](order)
         except asyncio.CancelledError:
             by = order.overtaken_by
-            self.progress(order, PowerPhase.SUPERSEDED, f"A {by.value} overtook it." if by else "The agent is stopping.")
+            self.progress(order, PowerPhase.SUPERSEDED, f"A {by.value} overtook it." if by else _LEFT)
             if by is None:
                 raise
         except AerieError as error:

@@ -10,15 +10,17 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from agent.filesystem.volume import Volume
-from agent.runtime.runtime import Died, Exit, Runtime, Sample
+from agent.runtime.runtime import Died, EngineEvent, Exit, Runtime, Sample
 from agent.server.crash import CrashWatch, Verdict
 from agent.server.crash_record import LINES, crash_record
 from agent.server.disk import DiskWatch
 from agent.server.own_start import OwnStart
 from agent.server.standing import DaemonNotice, SavedState, Standing
+from agent.server.start_gate import StartGate
 from agent.server.stats import Stats
 from agent.server.steps import Steps
 from agent.server.terminal import Terminal
+from agent.server.wish import WishFile
 from core.clock import Clock
 from core.config import AgentConfig
 from core.errors import AerieError, Invalid, ServerBusy, ServerOffline, ServerSuspended
@@ -44,6 +46,7 @@ class Server:
         tasks: Supervisor,
         refresh: Callable[[str], Awaitable[ServerConfiguration]],
         changed: Callable[[], None] = lambda: None,
+        gate: StartGate | None = None,
     ) -> None:
         self.uuid = configuration.settings.uuid
         self.folder = config.system.data / self.uuid
@@ -56,12 +59,16 @@ class Server:
         self._standing = Standing(configuration, self.folder, clock, changed)
         self._terminal = Terminal(self._standing, runtime, config.throttles, clock, tasks, self._began, self._finish)
         self._stats = Stats(self._standing, self._terminal, DiskWatch(self._standing, clock, tasks, self._heed_disk_limit))
-        self._steps = Steps(self._standing, self._terminal, self._stats, runtime, config, clock, tasks, refresh, self._finish)
+        self._wish = WishFile(config.system.root_directory / "power" / self.uuid, clock, tasks)
+        self._steps = Steps(
+            self._standing, self._terminal, self._stats, runtime, config, clock, tasks, refresh, self._finish, self._wish.hold
+        )
         self._queue = self._steps.queue
         self._standing.current_order = lambda: self._queue.current
-        self._own_start = OwnStart(self.power, self._queue, clock, tasks)
+        self._own_start = OwnStart(
+            self.power, self._queue, clock, tasks, gate or StartGate(), lambda: self.configuration.settings.aerie_priority
+        )
         self._crashes = CrashWatch(config.crash)
-        self._heeding: asyncio.Task[None] | None = None
         self.end_installation: Callable[[str], None] | None = None
         """Ends the installation that is under way, if one is; given by whoever installs."""
         self.install_failed = False
@@ -119,6 +126,12 @@ class Server:
             raise ServerSuspended("The server is suspended.", hint="An administrator can lift the suspension.")
         self._own_start.forget()
         return self._queue.send(signal)
+
+    async def asked(self, signal: PowerSignal) -> str:
+        """As `power`, and on the disk when this returns: should the agent be killed now, the next one goes on with it."""
+        signal_id = self.power(signal)
+        await self._wish.kept()
+        return signal_id
 
     @property
     def power_busy(self) -> bool:
@@ -202,45 +215,62 @@ class Server:
             tail=list(self.console.tail),
             install_failed=self.install_failed,
             crash=None if self.crash_told else self.crash,
+            starting_again=self._own_start.pending,
         )
 
     async def restore(self, saved: SavedState | None = None) -> bool:
         """Find out how things stand after the agent started: attach to a running container, leave it running, miss no line of it.
 
-        Answers whether it should be started: it ran when the last agent ended and does not run any more (Wings).
+        What was accepted before and not done is gone on with. Answers whether it should be started: it ran when the last agent ended, or
+        was to be started, and does not run (Wings).
         """
         saved = saved or SavedState()
         self.console.last_seq = max(self.console.last_seq, saved.seq)
         self.console.tail.extend(saved.tail)
         self._terminal.last_output_at = saved.at
         self.install_failed, self.crash = saved.install_failed, saved.crash
+        wish = await asyncio.to_thread(self._wish.read)
         shown = await self._runtime.inspect(self.uuid)
         if not shown.running:
             if shown.exit is not None:
                 self._standing.note_exit(shown.exit)
-            return saved.state in (ServerState.RUNNING, ServerState.STARTING) and not self.suspended
-        await self._attach("It was running when the agent started.")
+            wanted = saved.starting_again or saved.state in (ServerState.RUNNING, ServerState.STARTING)
+            if wish is not None:
+                wanted = wish.signal in (PowerSignal.START, PowerSignal.RESTART)
+            if not wanted or self.suspended:
+                self._wish.hold(None)
+            return wanted and not self.suspended
+        await self._steps.take_hold("It was running when the agent started.")
+        restarted = wish is not None and shown.started_at is not None and shown.started_at > wish.at
+        if wish is None or wish.signal is PowerSignal.START or (wish.signal is PowerSignal.RESTART and restarted):
+            self._wish.hold(None)
+            if wish is None and saved.state is ServerState.STOPPING:
+                self._steps.heed_typed_stop("It was stopping when the agent ended.")
+            return False
+        self.notice(f"The agent ended while it was asked to {wish.signal.value}; going on with that.")
+        with contextlib.suppress(AerieError):
+            self.power(wish.signal)
         return False
 
-    async def _attach(self, why: str) -> None:
-        """Take hold of a process that runs already, and read what it said before."""
-        shown = await self._runtime.inspect(self.uuid)
-        began = await self._terminal.attach_running(lambda: self._standing.become(ServerState.RUNNING, why))
-        self._standing.began_at = shown.started_at or began
-        await self._terminal.catch_up(began, shown.started_at or began)
-
-    async def start_again(self) -> None:
-        """Start it as it ran before the agent or the node went away, and wait until that has succeeded or not."""
+    def start_again(self) -> None:
+        """Start it, in its turn, as it ran before the agent or the node went away."""
         self.notice("It ended while the agent was away; starting it again.")
-        with contextlib.suppress(AerieError):
-            self.power(PowerSignal.START)
-        await self._queue.idle()
+        self._own_start.soon()
+        self._standing.changed()
+
+    def heed(self, event: EngineEvent) -> None:
+        """The engine tells that its process ended or was started."""
+        if isinstance(event, Died):
+            self._tasks.spawn("died", self.died(event.exit))
+        else:
+            self._tasks.spawn("found running", self.found_running())
 
     async def found_running(self) -> None:
-        """The engine tells that its container was started, and not by us: somebody did so on the node."""
-        if not self._standing.offline or self._queue.busy() or not (await self._runtime.inspect(self.uuid)).running:
-            return
-        await self._attach("It was started on the node.")
+        """Its container was started; unless that was us, somebody did so on the node."""
+        await self._queue.idle()
+        with contextlib.suppress(AerieError):
+            if not self._terminal.attached and (await self._runtime.inspect(self.uuid)).running and not self._queue.busy():
+                await self._steps.take_hold("It was started on the node.")
 
     async def died(self, ended: Exit) -> None:
         """The engine tells that the process ended or its container was removed. Told twice, it is harmless."""
@@ -253,10 +283,9 @@ class Server:
 
     async def close(self) -> None:
         """Let go without stopping: containers run on."""
-        self._own_start.forget()
+        self._own_start.close()
         self._steps.close()
         self._stats.end()
-        self._stop_heeding()
         await self._terminal.close()
         self.events.close()
 
@@ -264,6 +293,7 @@ class Server:
         """Remove the container; the caller removes the files."""
         self.configuration.settings.suspended = True
         await self._runtime.destroy(self.uuid)
+        await asyncio.to_thread(self._wish.forget)
         self.events.publish(DaemonNotice(Outbound.DELETED, "null"))
         await self.close()
 
@@ -272,19 +302,6 @@ class Server:
     def _began(self) -> None:
         self._standing.began_at = self._clock.now()
         self._stats.begin()
-        self._stop_heeding()
-        self._heeding = self._tasks.spawn("exits", self._heed_exits())
-
-    async def _heed_exits(self) -> None:
-        with self._runtime.exits().listen() as exits:
-            async for death in exits:
-                if isinstance(death, Died) and death.uuid == self.uuid:
-                    self._tasks.spawn("died", self.died(death.exit))
-
-    def _stop_heeding(self) -> None:
-        heeding, self._heeding = self._heeding, None
-        if heeding is not None:
-            heeding.cancel()
 
     def _heed_disk_limit(self) -> None:
         if not self._queue.busy() and self.state is ServerState.RUNNING:
@@ -304,16 +321,19 @@ class Server:
         if not already:
             standing.note_exit(ended)
         self._stats.end()
-        self._stop_heeding()
         self._terminal.let_go()
-        crashed = was in (ServerState.STARTING, ServerState.RUNNING) and not already and (order is None or order.overtaken_by is None)
+        alive = was in (ServerState.STARTING, ServerState.RUNNING) and not already
+        crashed = alive and not self._queue.ending() and (order is None or order.overtaken_by is None)
+        if crashed and not why and ended.with_engine:
+            crashed, why = False, "Docker was stopped or restarted, and its process with it; starting it again."
+            self._own_start.soon()
         verdict = (
             self._crashes.judge(ended, self._clock.monotonic(), enabled=self.configuration.settings.crash_detection_enabled)
             if crashed and not why
             else None
         )
         asked = "It was killed." if order and order.signal is PowerSignal.KILL else "It stopped, as asked."
-        told = why or (verdict.words if verdict else asked if was is ServerState.STOPPING else "Its process ended.")
+        told = why or (verdict.words if verdict else asked if was is ServerState.STOPPING or self._queue.ending() else "Its process ended.")
         if ended.reason:
             told = f"{told} ({ended.reason})"
         standing.become(ServerState.OFFLINE, told, code, order, ended)
@@ -324,6 +344,7 @@ class Server:
             self.notice(verdict.words)
             if verdict.restart:
                 self._own_start.soon(verdict.wait)
+                standing.changed()
 
     def _record_crash(self, ended: Exit, verdict: Verdict) -> None:
         lines = self.console.history(LINES)

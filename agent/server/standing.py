@@ -38,6 +38,8 @@ class SavedState(Wire):
     """When the newest line was read."""
     tail: list[str] = Field(default_factory=list)
     install_failed: bool = False
+    starting_again: bool = False
+    """Whether it was about to be started of the node's own accord."""
     crash: CrashReport | None = None
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from agent.config_files.rewrite import rewrite_below
+from agent.remote import ControlPlaneAway
 from agent.runtime.runtime import Exit, Runtime
 from agent.server.disk import usage
 from agent.server.power import Order, PowerQueue
@@ -58,6 +59,7 @@ class Steps:
         tasks: Supervisor,
         refresh: Callable[[str], Awaitable[ServerConfiguration]],
         finish: Finish,
+        wished: Callable[[PowerSignal | None], None] = lambda _: None,
     ) -> None:
         self._standing = standing
         self._terminal = terminal
@@ -80,9 +82,11 @@ class Steps:
             standing.events.publish,
             clock,
             tasks,
+            wished,
         )
 
     def close(self) -> None:
+        self.queue.close()
         if self._rechecking is not None:
             self._rechecking.cancel()
 
@@ -98,6 +102,13 @@ class Steps:
                 self._finish(end_of(shown))
             return not shown.running
 
+    async def take_hold(self, why: str) -> None:
+        """Take hold of a process that runs already, and read what it said before."""
+        shown = await self._runtime.inspect(self._standing.uuid)
+        began = await self._terminal.attach_running(lambda: self._standing.become(ServerState.RUNNING, why))
+        self._standing.began_at = shown.started_at or began
+        await self._terminal.catch_up(began, shown.started_at or began)
+
     def stop_within(self, limit: float) -> None:
         """Stop of the agent's own accord: asked first, killed when the limit (seconds) passes."""
 
@@ -110,14 +121,14 @@ class Steps:
             self.queue.send(PowerSignal.STOP)
             self._tasks.spawn("late kill", kill_late())
 
-    def heed_typed_stop(self) -> None:
+    def heed_typed_stop(self, why: str = "Its stop command was typed at the console.") -> None:
         """Somebody typed the stop command: stopping, unless the process still runs when a stop's limit has passed."""
 
         async def heed() -> None:
             if not await self.wait_gone(self._config.power.stop_timeout) and not self.queue.busy():
                 self._standing.become(ServerState.RUNNING, "Its stop command was typed, but its process still runs.")
 
-        self._standing.become(ServerState.STOPPING, "Its stop command was typed at the console.")
+        self._standing.become(ServerState.STOPPING, why)
         self._tasks.spawn("typed stop", heed())
 
     def _guarded(self, step: Callable[[Order], Awaitable[str]]) -> Callable[[Order], Awaitable[str]]:
@@ -151,10 +162,17 @@ class Steps:
                 continue
             if not shown.running:
                 self._finish(end_of(shown), "The engine says that it does not run.")
-            else:
+            elif self._terminal.attached:
                 self._standing.become(ServerState.RUNNING, "The engine says that its process still runs.")
+            else:
+                with contextlib.suppress(AerieError):
+                    await self.take_hold("The engine says that its process still runs.")
 
     async def _start(self, order: Order) -> str:
+        if (await self._runtime.inspect(self._standing.uuid)).running:  # never start it twice, nor end what runs (Wings)
+            if not self._terminal.attached:
+                await self.take_hold("It ran already.")
+            return "It ran already."
         self.queue.progress(order, PowerPhase.STARTING)
         self._standing.become(ServerState.STARTING, "A start was asked for.", order=order)
         try:
@@ -208,7 +226,7 @@ class Steps:
         return f"It did not stop within {limit:.0f} s, so it was killed."
 
     async def _restart(self, order: Order) -> str:
-        if not self._standing.offline:
+        if not self._standing.offline or (await self._runtime.inspect(self._standing.uuid)).running:
             await self._stop(order)
         return await self._start(order)
 
@@ -236,7 +254,11 @@ class Steps:
             await self._runtime.stop(self._standing.uuid)
 
     async def _sync_before_start(self) -> None:
-        self._standing.configuration = await self._refresh(self._standing.uuid)
+        try:
+            self._standing.configuration = await self._refresh(self._standing.uuid)
+        except ControlPlaneAway as error:
+            log.warning("%s is started with the settings last received: %s", self._standing.uuid, error)
+            self._terminal.console.add_notice("The control plane does not answer; starting with the settings it last sent.")
         self._terminal.learn(keep_players=self._standing.configuration.settings.aerie_players is None)
         if self._standing.suspended:
             raise ServerSuspended("The server is suspended.", hint="An administrator can lift the suspension.")
@@ -280,12 +302,18 @@ class Steps:
             )
 
     async def _abandon(self, why: str, code: str, order: Order) -> None:
-        """A start failed: leave nothing half started behind, and say why. Never counts as a crash."""
+        """A start failed: leave nothing half started behind, and say why. Never counts as a crash.
+
+        An engine that does not answer leaves it stopping, until it says how things stand.
+        """
         self._standing.failure = (why, code)
         self._standing.become(ServerState.STOPPING, why, code, order)
-        with contextlib.suppress(AerieError):
+        try:
             await self._runtime.kill(self._standing.uuid)
-        self._finish(Exit(None))
+            if not (await self._runtime.inspect(self._standing.uuid)).running or await self.wait_gone(self._config.power.kill_timeout):
+                self._finish(Exit(None))
+        except AerieError as error:
+            log.warning("%s: a failed start could not be cleared away yet: %s", self._standing.uuid, error)
         self._standing.failure = ("", "")
 
     def _pull_progress(self, words: str) -> None:

@@ -113,6 +113,8 @@ class ServerSettings(Wire):
     crash_detection_enabled: bool | None = None
     """Absent means the node's own setting."""
     aerie_players: PlayerPatterns | None = None
+    aerie_priority: int = 0
+    """Aerie's extension: servers with more are started first when a whole node comes back."""
 
 
 class StartupRules(Wire):

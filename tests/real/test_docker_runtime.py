@@ -99,7 +99,7 @@ def config(docker_host: str, tmp_path: Path) -> AgentConfig:
     return AgentConfig.model_validate(
         {
             "docker": {"host": docker_host, "network": f"aerie_test_{uuid4().hex[:8]}", "network_subnet": ""},
-            "system": {"data": tmp_path / "volumes"},
+            "system": {"root_directory": tmp_path / "root", "data": tmp_path / "volumes"},
             "power": {"stop_timeout": 5.0, "ready_timeout": 10.0},
             "throttles": {"enabled": False},
         }

@@ -10,7 +10,7 @@ import pytest
 from agent.app import running
 from core.errors import NotConfigured
 from core.tokens import new_node_token
-from core.vocabulary import ServerState
+from core.vocabulary import PowerSignal, ServerState
 from tests.agent.api.conftest import config, settings
 from tests.fakes.panel import standing
 
@@ -38,6 +38,22 @@ async def test_it_starts_from_memory_while_the_control_plane_is_away(tmp_path: P
         async with running(config(panel, tmp_path)) as agent:
             assert [server.uuid for server in agent.manager.all()] == [uuid]
     assert (tmp_path / "servers.json").stat().st_mode & 0o077 == 0
+
+
+async def test_a_start_goes_on_with_what_is_remembered_while_the_control_plane_is_away(tmp_path: Path) -> None:
+    async with standing(new_node_token()) as panel:
+        uuid = str(uuid4())
+        panel.servers[uuid] = settings(uuid)
+        wanted = config(panel, tmp_path)
+        async with running(wanted.model_copy(update={"remote": wanted.remote.model_copy(update={"timeout": 0.3})})) as agent:
+            panel.status = 500
+            server = agent.manager.get(uuid)
+            server.power(PowerSignal.START)
+            async with asyncio.timeout(30):
+                while server.power_busy:
+                    await asyncio.sleep(0.02)
+            assert server.state is ServerState.RUNNING, server.reason
+            assert any("does not answer" in line for line in server.console.history(20))
 
 
 async def test_a_refused_token_is_told_and_not_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

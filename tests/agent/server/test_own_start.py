@@ -6,6 +6,7 @@ import pytest
 
 from agent.server.own_start import OwnStart
 from agent.server.power import Order, PowerQueue
+from agent.server.start_gate import StartGate
 from core.clock import ManualClock
 from core.errors import Conflict
 from core.supervise import Supervisor
@@ -20,7 +21,7 @@ class Stage:
         self.sent: list[PowerSignal] = []
         self.clock = clock
         queue = PowerQueue(dict.fromkeys(PowerSignal, step), lambda: ServerState.OFFLINE, lambda told: None, clock, tasks)
-        self.own = OwnStart(self.power, queue, clock, tasks)
+        self.own = OwnStart(self.power, queue, clock, tasks, StartGate())
 
     def power(self, signal: PowerSignal) -> str:
         self.own.forget()

@@ -62,7 +62,10 @@ class Stage:
 
 def agent_config(tmp_path: Path, **power: float) -> AgentConfig:
     return AgentConfig.model_validate(
-        {"system": {"data": tmp_path, "check_permissions_on_boot": False}, "power": {"stop_timeout": 1.0, "kill_timeout": 2.0, **power}}
+        {
+            "system": {"root_directory": tmp_path / "root", "data": tmp_path, "check_permissions_on_boot": False},
+            "power": {"stop_timeout": 1.0, "kill_timeout": 2.0, **power},
+        }
     )
 
 
@@ -145,6 +148,36 @@ async def test_the_same_signal_twice_is_one(stage: Stage) -> None:
     first = stage.server.power(PowerSignal.START)
     assert stage.server.power(PowerSignal.START) == first
     await stage.end_of(first)
+
+
+async def test_a_stop_ends_a_start_that_waits_behind_another_stop(stage: Stage) -> None:
+    stage.settings = configuration(DEAF)
+    await stage.end_of(stage.server.power(PowerSignal.START))
+    stop = stage.server.power(PowerSignal.STOP)
+    start = stage.server.power(PowerSignal.START)
+    assert stage.server.power(PowerSignal.STOP) == stop
+    assert (await stage.end_of(start)).phase is PowerPhase.SUPERSEDED
+    assert (await stage.end_of(stop)).phase is PowerPhase.DONE
+    assert stage.server.state is ServerState.OFFLINE
+
+
+async def test_a_start_behind_a_restart_joins_it_and_never_ends_what_runs(stage: Stage) -> None:
+    await stage.end_of(stage.server.power(PowerSignal.START))
+    restart = stage.server.power(PowerSignal.RESTART)
+    assert stage.server.power(PowerSignal.START) == restart
+    assert (await stage.end_of(restart)).phase is PowerPhase.DONE
+    assert stage.server.state is ServerState.RUNNING
+
+
+async def test_an_end_just_after_a_stop_was_accepted_is_no_crash(stage: Stage) -> None:
+    stage.settings = configuration("echo ready; read line; exit 5", crash_detection_enabled=True)
+    await stage.server.sync(stage.settings)
+    await stage.end_of(stage.server.power(PowerSignal.START))
+    await stage.server.command("fall")
+    stop = stage.server.power(PowerSignal.STOP)
+    assert (await stage.end_of(stop)).phase is PowerPhase.DONE
+    assert stage.server.state is ServerState.OFFLINE
+    assert stage.server.crash is None
 
 
 async def test_a_senseless_signal_is_refused_at_once(stage: Stage) -> None:
