@@ -91,6 +91,8 @@ class AgentConfig(Config):
     crash: CrashSection = Field(default_factory=CrashSection)
     allowed_origins: list[str] = Field(default_factory=list)
     """Origins beside the control plane's own whose pages may open a console; `*` lets any."""
+    allow_cors_private_network: bool = False
+    """Tell browsers that pages of the internet may reach this node although it is in a private network."""
     ignore_panel_config_updates: bool = False
     """Let the control plane change nothing of this node, not even its token."""
 

@@ -10,7 +10,7 @@ from agent.api import diagnostics, file_routes, power, servers, system, websocke
 from agent.api.auth import bearer
 from agent.api.denials import Denials
 from agent.api.doors import Doors, trusted
-from agent.api.errors import Handler, answer, errors
+from agent.api.errors import Handler, answer, errors, numbered
 from agent.api.keys import CLOCK, CONFIG, CREDENTIALS, FILES, MANAGER, OUTBOX, PULLS, RUNTIME, SFTP, TASKS, SftpDoor
 from agent.api.listening import QUIET, Quiet, heard
 from agent.api.origins import headers, preflight, slashes
@@ -46,7 +46,7 @@ def make_app(
     """The application; it owns nothing of what it is given. Raises NotConfigured."""
     doorways = [errors, heard, preflight, slashes, bearer(credentials), _not_yet]
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=doorways)
-    app.on_response_prepare.append(headers(config))
+    app.on_response_prepare.extend([headers(config), numbered])
     app[MANAGER], app[RUNTIME], app[OUTBOX], app[CREDENTIALS] = manager, runtime, outbox, credentials
     app[CONFIG], app[CLOCK], app[TASKS], app[SFTP] = config, clock, tasks, sftp
     app[FILES], app[PULLS] = desk, pulls

@@ -14,6 +14,8 @@ from core.protocol.agent import ErrorBody
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+NUMBER = web.RequestKey("number", str)
+"""The request's id, which outlives its handler."""
 
 
 def answer(status: int, words: str, *, code: str | None = None, hint: str | None = None) -> web.Response:
@@ -28,15 +30,18 @@ def json_response(body: object, status: int = 200) -> web.Response:
 
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give every request an id, and render whatever goes wrong."""
-    token = request_id.set(str(uuid.uuid4()))
+    """Give every request an id, and render whatever goes wrong. The id goes out with `numbered`."""
+    number = request[NUMBER] = str(uuid.uuid4())
+    token = request_id.set(number)
     try:
-        response = await _rendered(request, handler)
-        if not response.prepared:
-            response.headers["X-Request-Id"] = request_id.get()
-        return response
+        return await _rendered(request, handler)
     finally:
         request_id.reset(token)
+
+
+async def numbered(request: web.Request, response: web.StreamResponse) -> None:
+    """Every answer bears its request's id, streams and handshakes too."""
+    response.headers["X-Request-Id"] = request[NUMBER]
 
 
 async def _rendered(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -29,6 +29,8 @@ def headers(config: AgentConfig) -> Callable[[web.Request, web.StreamResponse], 
         origin = request.headers.get("Origin", "")
         allowed = "*" if "*" in config.allowed_origins else origin if origin in config.allowed_origins else config.remote.url
         response.headers.update({"Access-Control-Allow-Origin": allowed, "Vary": "Origin", **_FIXED})
+        if config.allow_cors_private_network:
+            response.headers["Access-Control-Request-Private-Network"] = "true"
 
     return add
 

@@ -20,7 +20,8 @@ class Peer:
     """One open connection. Everything goes out in the order of the calls."""
 
     def __init__(self, request: web.Request) -> None:
-        self.response = web.WebSocketResponse(timeout=CLOSE_SECONDS, heartbeat=PING_SECONDS, max_msg_size=LARGEST_MESSAGE, compress=False)
+        limit = LARGEST_MESSAGE + 1  # aiohttp refuses what is as long as its limit
+        self.response = web.WebSocketResponse(timeout=CLOSE_SECONDS, heartbeat=PING_SECONDS, max_msg_size=limit, compress=False)
         self._request = request
 
     async def open(self) -> None:

@@ -135,4 +135,3 @@ class Content:
         self._left -= len(data)
         self._hash.update(data)
         return data
-

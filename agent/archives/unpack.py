@@ -183,4 +183,3 @@ def _dos_time(member: zipfile.ZipInfo) -> float | None:
         return datetime(*member.date_time, tzinfo=UTC).timestamp()
     except ValueError:
         return None
-

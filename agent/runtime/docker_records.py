@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.runtime.runtime import Sample
+from agent.runtime.runtime import Sample, go_name
 from core.protocol.agent import Cgroups, Containers, DockerFacts, Runc, Storage, SystemFacts, SystemV2
-
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ def facts(info: dict[str, Any], version: str) -> SystemV2:
             runc=Runc(version=(info.get("RuncCommit") or {}).get("ID", "")),
         ),
         system=SystemFacts(
-            architecture=_ARCHITECTURES.get(str(info["Architecture"]), str(info["Architecture"])),
+            architecture=go_name(str(info["Architecture"])),
             cpu_threads=info["NCPU"],
             memory_bytes=info["MemTotal"],
             kernel_version=info["KernelVersion"],

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.runtime.container import environment
-from agent.runtime.runtime import Died, EngineEvent, Exit, Inspection, Progress, Sample
+from agent.runtime.runtime import Died, EngineEvent, Exit, Inspection, Progress, Sample, go_name
 from core.clock import Clock
 from core.config import AgentConfig
 from core.errors import ProcessGone, RuntimeFailure
@@ -116,7 +116,7 @@ class ProcessRuntime:
         return SystemV2(
             version=version,
             system=SystemFacts(
-                architecture=host.machine,
+                architecture=go_name(host.machine),
                 cpu_threads=os.cpu_count() or 1,
                 memory_bytes=memory,
                 kernel_version=host.release,

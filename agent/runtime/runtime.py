@@ -18,6 +18,11 @@ from core.protocol.settings import ServerConfiguration
 Progress = Callable[[str], None]
 
 
+def go_name(machine: str) -> str:
+    """A processor's architecture in Go's words, as Wings tells it; other words stay as they are."""
+    return {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armv7l": "arm"}.get(machine, machine)
+
+
 @dataclass(frozen=True, slots=True)
 class Exit:
     """How a process ended. `code` is None when the container is gone and nobody knows."""

@@ -215,9 +215,7 @@ async def test_what_is_compressed_comes_out_again(bench: Bench, folder: Path) ->
     (folder / "world/region").mkdir(parents=True)
     (folder / "world/region/a.mca").write_bytes(os.urandom(200_000))
     (folder / "notes").write_text("notes")
-    shown = FileStat.model_validate(
-        await call(bench, "POST", "compress", 200, json={"root": "/", "files": ["world", "notes", "no such"]})
-    )
+    shown = FileStat.model_validate(await call(bench, "POST", "compress", 200, json={"root": "/", "files": ["world", "notes", "no such"]}))
     assert shown.name.startswith("archive-20")
     assert (shown.mime, shown.size) == ("application/tar+gzip", (folder / shown.name).stat().st_size)
     before = (folder / "world/region/a.mca").read_bytes()

@@ -38,7 +38,7 @@ async def seen(socket: ClientWebSocketResponse, event: str, holds: str = "") -> 
                 return frame
 
 
-async def test_a_foreign_origin_is_refused(bench: Bench) -> None:
+async def test_ws_5_a_foreign_origin_is_refused(bench: Bench) -> None:
     for origin in (None, "https://evil.example"):
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await bench.http.ws_connect(bench.path("/ws"), origin=origin)
@@ -52,7 +52,7 @@ async def test_after_signing_in_come_status_and_for_an_offline_server_stats(benc
         assert set(stats) == {"memory_bytes", "memory_limit_bytes", "cpu_absolute", "network", "uptime", "state", "disk_bytes"}
 
 
-async def test_tokens_are_checked_at_once(bench: Bench) -> None:
+async def test_tok_5_tokens_are_checked_at_once(bench: Bench) -> None:
     for token, words in (
         (bench.jwt("control.console"), JWT_NO_CONNECT),
         (bench.jwt("*", server="11111111-1111-4111-8111-111111111111"), JWT_WRONG_SERVER),
@@ -67,7 +67,7 @@ async def test_tokens_are_checked_at_once(bench: Bench) -> None:
         assert (await socket.receive_json())["event"] == "daemon error"
 
 
-async def test_a_denied_token_is_refused_from_then_on(bench: Bench) -> None:
+async def test_tok_6_a_denied_token_is_refused_from_then_on(bench: Bench) -> None:
     async with opened(bench, "*") as socket:
         claims_id = socket_jti("u", bench.uuid)
         async with bench.http.post(bench.path("/ws/deny"), json={"jtis": [claims_id]}) as answer:
@@ -136,7 +136,7 @@ async def test_a_line_of_a_megabyte_is_cut_and_marked_and_invalid_bytes_are_repl
         await seen(socket, "console output", "@everyone")
 
 
-async def test_a_socket_that_does_not_read_holds_up_nobody_and_is_told_what_it_lost(bench: Bench) -> None:
+async def test_ws_4_a_socket_that_does_not_read_holds_up_nobody_and_is_told_what_it_lost(bench: Bench) -> None:
     server = bench.agent.manager.get(bench.uuid)
     server.console._throttle = server.console._throttle.model_copy(update={"enabled": False})
     async with opened(bench, "*") as slow, opened(bench, "*") as quick:
@@ -159,7 +159,7 @@ async def test_a_socket_that_does_not_read_holds_up_nobody_and_is_told_what_it_l
             assert got + lost == total + 1
 
 
-async def test_the_thirty_first_socket_is_refused(bench: Bench) -> None:
+async def test_ws_1_the_thirty_first_socket_is_refused(bench: Bench) -> None:
     sockets = [await bench.http.ws_connect(bench.path("/ws"), origin=bench.panel.url) for _ in range(30)]
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await bench.http.ws_connect(bench.path("/ws"), origin=bench.panel.url)
@@ -175,7 +175,7 @@ async def test_too_many_messages_are_dropped_and_told_once(bench: Bench) -> None
         await seen(socket, "throttled")
 
 
-async def test_a_suspended_server_sends_its_watchers_away_with_4409(bench: Bench) -> None:
+async def test_ws_9_a_suspended_server_sends_its_watchers_away_with_4409(bench: Bench) -> None:
     async with opened(bench, "*") as watching:
         bench.panel.servers[bench.uuid] = settings(bench.uuid, suspended=True)
         async with bench.http.post(bench.path("/sync")) as answer:
