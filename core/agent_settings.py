@@ -56,14 +56,20 @@ class SystemSection(Section):
     """Folder of the game servers' files, one folder per server."""
     log_directory: Path | None = None
     """Folder of the logs that are kept, such as those of installations; empty means `logs` in root_directory."""
+    uid_per_server: bool = True
+    """Let each server run as a user of its own that owns its files; off, all run as `uid`, as at Wings."""
+    uid_first: int = Field(default=70_000, ge=1)
+    """The first of these users' numbers, each its group's as well. They need not exist on the machine, and nobody else may have them."""
+    uid_count: int = Field(default=20_000, ge=1)
+    """How many there are."""
     uid: int = 988
-    """User that game processes run as and that owns their files."""
+    """User that all game processes run as and that owns their files, when servers have none of their own."""
     gid: int = 988
     """Group of that user."""
     timezone: str = "UTC"
     """Time zone handed to game servers as TZ."""
     check_permissions_on_boot: bool = True
-    """Hand a server's files to that user before each start."""
+    """Hand a server's files to its user before each start. One whose folder is another user's gets them in any case."""
     websocket_log_count: int = Field(default=150, ge=0)
     """Past console lines a new viewer gets."""
 
@@ -89,6 +95,14 @@ class DockerSection(Section):
     """MB of /tmp in each container."""
     container_pid_limit: int = Field(default=512, ge=0)
     """Processes a container may have; 0 sets no limit."""
+    nofile: int = Field(default=262_144, ge=1024)
+    """Files a process in a container may have open."""
+    capabilities: list[str] = Field(
+        default_factory=lambda: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "IPC_LOCK", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"]
+    )
+    """Capabilities that an egg may have by its label `aerie.capabilities`; without one, a server has none."""
+    label_prefixes: list[str] = Field(default_factory=lambda: ["aerie."])
+    """How labels from the control plane must begin to reach a container: other programs on the node may act on labels."""
     log_driver: str = "local"
     """Docker's log driver for the containers."""
     log_max_size: str = "5m"

@@ -68,7 +68,8 @@ def rewrite_below(folder: Path, owner: tuple[int, int], configs: Sequence[Config
     """The same for a server's folder; new files become `owner`'s (uid, gid) where we may give them away. Raises NotFound."""
     files = Rooted(Root(folder), Quota(lambda: 0, lambda: 0.0), None, owner if os.geteuid() == 0 else None)
     try:
-        return rewrite(files, configs, interface)
+        with files.rights():
+            return rewrite(files, configs, interface)
     finally:
         files.close()
 

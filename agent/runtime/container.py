@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from agent.runtime import confinement
+from agent.runtime.confinement import SHARED, Place
 from core.config import AgentConfig
 from core.protocol.settings import Build, ServerConfiguration, ServerSettings
 
@@ -15,19 +17,6 @@ Json = dict[str, Any]
 HOME = "/home/container"
 LABEL = "dev.aerie.server"
 
-DROPPED = (
-    "setpcap",
-    "mknod",
-    "audit_write",
-    "net_raw",
-    "dac_override",
-    "fowner",
-    "fsetid",
-    "net_bind_service",
-    "sys_chroot",
-    "setfcap",
-    "sys_ptrace",
-)
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _PORTS = range(1, 65536)
 
@@ -41,8 +30,8 @@ def is_local(settings: ServerSettings) -> bool:
     return settings.container.image.startswith("~")
 
 
-def body(configuration: ServerConfiguration, config: AgentConfig, folder: Path, interface: str = "") -> Json:
-    """Docker's create body. `folder` is the server's data on the host, `interface` the bridge's own address."""
+def body(configuration: ServerConfiguration, config: AgentConfig, folder: Path, interface: str = "", place: Place = SHARED) -> Json:
+    """Docker's create body. `folder` is the server's data on the host, `interface` the bridge's own address, `place` what is its own."""
     settings = configuration.settings
     docker = config.docker
     exposed, bindings = ports(settings, interface)
@@ -50,26 +39,25 @@ def body(configuration: ServerConfiguration, config: AgentConfig, folder: Path, 
         "Hostname": settings.uuid,
         "Domainname": docker.domainname,
         "Image": image_of(settings),
-        "User": f"{config.system.uid}:{config.system.gid}",
+        "User": place.user or f"{config.system.uid}:{config.system.gid}",
         "Tty": True,
         "OpenStdin": True,
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,
-        "Env": environment(settings, config.system.timezone, interface),
-        "Labels": {**settings.labels, "Service": "Pterodactyl", "ContainerType": "server_process", LABEL: settings.uuid},
+        "Env": with_home(environment(settings, config.system.timezone, interface)),
+        "Labels": confinement.labels(
+            settings.labels, docker, {"Service": "Pterodactyl", "ContainerType": "server_process", LABEL: settings.uuid}
+        ),
         "ExposedPorts": exposed,
         "HostConfig": {
-            "Binds": [f"{folder}:{HOME}:rw"],
+            **confinement.host_config(docker, confinement.capabilities(settings.labels, docker)),
+            "Binds": [f"{folder}:{HOME}:rw", *place.binds],
             "PortBindings": bindings,
-            "Tmpfs": {"/tmp": f"rw,exec,nosuid,size={docker.tmpfs_size}M"},  # noqa: S108
             "ReadonlyRootfs": True,
-            "SecurityOpt": ["no-new-privileges"],
-            "CapDrop": list(DROPPED),
-            "NetworkMode": docker.network,
+            "NetworkMode": place.network or docker.network,
             "Dns": list(docker.dns),
             "LogConfig": log_config(config),
-            "RestartPolicy": {"Name": "no"},
             **limits(settings.build, docker.container_pid_limit),
         },
     }
@@ -122,6 +110,11 @@ def environment(settings: ServerSettings, timezone: str, interface: str = "") ->
     given = {name.upper(): value for name, value in sorted(settings.environment.items())}
     rest = {name: value for name, value in given.items() if name not in fixed and _NAME.match(name) and "\0" not in value}
     return [f"{name}={value}" for name, value in {**fixed, **rest}.items()]
+
+
+def with_home(variables: list[str]) -> list[str]:
+    """A user that the image does not know would get `/` for its home, where it cannot write."""
+    return variables if any(one.startswith("HOME=") for one in variables) else [*variables, f"HOME={HOME}"]
 
 
 def ports(settings: ServerSettings, interface: str = "") -> tuple[Json, Json]:

@@ -16,12 +16,14 @@ from typing import Any
 from aiodocker import Docker
 from aiodocker.containers import DockerContainer
 
-from agent.runtime import container, images, installer, network
+from agent.runtime import container, images, installer, network, passwd
+from agent.runtime.confinement import SHARED, Place
 from agent.runtime.docker_attachment import DockerAttachment
 from agent.runtime.docker_errors import translated
 from agent.runtime.docker_events import DockerEvents
 from agent.runtime.docker_records import Life, facts, life, moment, stamp
 from agent.runtime.meters import Meters
+from agent.runtime.owners import Owners
 from agent.runtime.runtime import Began, EngineEvent, Exit, Inspection, Progress, Sample
 from core.clock import Clock
 from core.config import AgentConfig, docker_host
@@ -48,6 +50,8 @@ class DockerRuntime:
         self._tasks = Supervisor("docker", clock)
         self._interface = ""
         self._gateway = "127.0.0.1"
+        self.owners = Owners(config.system)
+        self._passwd = config.system.root_directory / "passwd"
         self.host = docker_host(config.docker)
         self._meters = Meters(self._life_of, self._stats_of, clock, self._tasks, cgroups=self.host.startswith("unix://"))
         self._events = DockerEvents(self.inspect, clock, self._tasks)
@@ -68,6 +72,9 @@ class DockerRuntime:
     @property
     def gateway(self) -> str:
         return self._config.docker.interface or self._gateway
+
+    def owner(self, uuid: str) -> tuple[int, int]:
+        return self.owners.of(uuid)
 
     async def open(self) -> None:
         """Connect and make the network. Raises EngineUnreachable."""
@@ -107,9 +114,16 @@ class DockerRuntime:
         uuid = configuration.settings.uuid
         await self.destroy(uuid)
         with self._translated(image=container.image_of(configuration.settings)):
-            body = container.body(configuration, self._config, folder, self._interface)
+            body = container.body(configuration, self._config, folder, self._interface, await self._place(uuid))
             await asyncio.wait_for(self.docker.containers.create(body, name=uuid), PATIENCE)
         self._events.known.add(uuid)
+
+    async def _place(self, uuid: str) -> Place:
+        if not self.owners.own:
+            return SHARED
+        uid, gid = self.owner(uuid)
+        binds = await asyncio.to_thread(passwd.write, self._passwd, uid, gid, container.HOME)
+        return Place(user=f"{uid}:{gid}", binds=binds)
 
     async def create_installer(self, configuration: ServerConfiguration, script: InstallScript, folder: Path, scripts: Path) -> str:
         name = installer.name_of(configuration.settings.uuid)
@@ -162,6 +176,11 @@ class DockerRuntime:
                 await asyncio.wait_for(self._container(uuid).delete(force=True, v=True), PATIENCE)
         except ProcessGone:
             return
+
+    async def forget(self, uuid: str) -> None:
+        if self.owners.own:
+            await asyncio.to_thread(passwd.remove, self._passwd, self.owner(uuid)[0])
+            self.owners.forget(uuid)
 
     async def inspect(self, uuid: str) -> Inspection:
         try:

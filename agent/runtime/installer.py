@@ -8,6 +8,8 @@ only the server's files and the script itself mounted, the script read-only.
 from pathlib import Path
 from typing import Any
 
+from agent.runtime import confinement
+from agent.runtime.confinement import SHARED, Place
 from agent.runtime.container import environment, limits, log_config
 from core.agent_settings import InstallSection
 from core.config import AgentConfig
@@ -30,7 +32,9 @@ def name_of(uuid: str) -> str:
     return f"{uuid}_installer"
 
 
-def body(configuration: ServerConfiguration, script: InstallScript, config: AgentConfig, folder: Path, scripts: Path) -> Json:
+def body(
+    configuration: ServerConfiguration, script: InstallScript, config: AgentConfig, folder: Path, scripts: Path, place: Place = SHARED
+) -> Json:
     """Docker's create body. `folder` is the server's data on the host, `scripts` the folder of its install.sh."""
     settings = configuration.settings
     return {
@@ -47,18 +51,15 @@ def body(configuration: ServerConfiguration, script: InstallScript, config: Agen
         "AttachStdout": True,
         "AttachStderr": True,
         "Env": environment(settings, config.system.timezone),
-        "Labels": {**settings.labels, "Service": "Pterodactyl", "ContainerType": "server_installer", LABEL: settings.uuid},
+        "Labels": confinement.labels(
+            settings.labels, config.docker, {"Service": "Pterodactyl", "ContainerType": "server_installer", LABEL: settings.uuid}
+        ),
         "HostConfig": {
-            "Privileged": False,
+            **confinement.host_config(config.docker, list(KEPT)),
             "Binds": [f"{folder}:{SERVER}:rw", f"{scripts}:{SCRIPTS}:ro"],
-            "Tmpfs": {"/tmp": f"rw,exec,nosuid,size={config.docker.tmpfs_size}M"},  # noqa: S108
-            "SecurityOpt": ["no-new-privileges"],
-            "CapDrop": ["ALL"],
-            "CapAdd": list(KEPT),
-            "NetworkMode": config.docker.network,
+            "NetworkMode": place.network or config.docker.network,
             "Dns": list(config.docker.dns),
             "LogConfig": log_config(config),
-            "RestartPolicy": {"Name": "no"},
             **limits(allowed(settings.build, config.install), config.install.pids),
         },
     }

@@ -98,6 +98,9 @@ class ProcessRuntime:
         """Never: eggs' scripts expect to be root in a container, and would be root of this machine here."""
         return False
 
+    def owner(self, uuid: str) -> tuple[int, int]:
+        return self._config.system.uid, self._config.system.gid
+
     async def open(self) -> None:
         """Nothing to connect to."""
 
@@ -189,6 +192,9 @@ class ProcessRuntime:
         if process.child is not None:
             await self._drained(process)
         self._processes.pop(uuid, None)
+
+    async def forget(self, uuid: str) -> None:
+        """Nothing of a server outlives its process here."""
 
     async def inspect(self, uuid: str) -> Inspection:
         if (process := self._processes.get(uuid)) is None:

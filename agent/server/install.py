@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.filesystem.ownership import hand_over
 from agent.outbox import Outbox
 from agent.runtime.installer import name_of
 from agent.runtime.runtime import Runtime
@@ -20,7 +21,6 @@ from agent.server.install_note import InstallNote, InstallNotes
 from agent.server.install_script import ScriptRun, notes_folder, scripts_of
 from agent.server.server import Server
 from agent.server.standing import DaemonNotice
-from agent.server.steps import own
 from core.clock import Clock
 from core.config import AgentConfig
 from core.errors import AerieError, Conflict, DiskFull, RuntimeFailure, ServerBusy, ServerSuspended
@@ -231,15 +231,15 @@ class Installer:
 
     async def _hand_over(self, server: Server) -> None:
         """The files belong to the game's user from now on, whoever wrote them."""
-        system = self._config.system
+        owner = self._runtime.owner(server.uuid)
 
-        def hand_over() -> None:
+        def give() -> None:
             server.folder.mkdir(parents=True, exist_ok=True)
             if os.geteuid() == 0:
-                own(server.folder, system.uid, system.gid)
+                hand_over(server.folder, *owner)
 
         try:
-            await asyncio.to_thread(hand_over)
+            await asyncio.to_thread(give)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise DiskFull("The node's disk is full.", hint="Free space on the node, then install again.") from error

@@ -50,7 +50,7 @@ class Server:
     ) -> None:
         self.uuid = configuration.settings.uuid
         self.folder = config.system.data / self.uuid
-        self.volume = Volume(self.folder, (config.system.uid, config.system.gid), lambda: self.configuration.settings, clock.monotonic)
+        self.volume = Volume(self.folder, runtime.owner(self.uuid), lambda: self.configuration.settings, clock.monotonic)
         """Its files, for whoever works on them."""
         self._runtime = runtime
         self._patience = config.power.kill_timeout
@@ -294,6 +294,7 @@ class Server:
         self.configuration.settings.suspended = True
         await self._runtime.destroy(self.uuid)
         await asyncio.to_thread(self._wish.forget)
+        await self._runtime.forget(self.uuid)
         self.events.publish(DaemonNotice(Outbound.DELETED, "null"))
         await self.close()
 

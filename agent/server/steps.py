@@ -10,10 +10,10 @@ import errno
 import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from agent.config_files.rewrite import rewrite_below
+from agent.filesystem.ownership import hand_over
 from agent.remote import ControlPlaneAway
 from agent.runtime.runtime import Exit, Runtime
 from agent.server.disk import usage
@@ -265,11 +265,12 @@ class Steps:
 
     async def _prepare_folder(self) -> None:
         system, folder, limit = self._config.system, self._standing.folder, self._stats.disk.limit
+        owner = self._runtime.owner(self._standing.uuid)
 
         def prepare() -> int:
             folder.mkdir(parents=True, exist_ok=True)
-            if system.check_permissions_on_boot and os.geteuid() == 0:
-                own(folder, system.uid, system.gid)
+            if os.geteuid() == 0 and (system.check_permissions_on_boot or folder.stat().st_uid != owner[0]):
+                hand_over(folder, *owner)
             return usage(folder) if limit else 0
 
         try:
@@ -290,8 +291,8 @@ class Steps:
         configs = self._standing.configuration.process_configuration.configs
         if not configs:
             return
-        system = self._config.system
-        work = asyncio.to_thread(rewrite_below, self._standing.folder, (system.uid, system.gid), configs, self._runtime.gateway)
+        owner = self._runtime.owner(self._standing.uuid)
+        work = asyncio.to_thread(rewrite_below, self._standing.folder, owner, configs, self._runtime.gateway)
         try:
             for trouble in await asyncio.wait_for(work, REWRITE_SECONDS):
                 log.warning("%s: %s", self._standing.uuid, trouble)
@@ -340,12 +341,3 @@ class Steps:
         if isinstance(ended, AerieError):
             raise ended
         return ended
-
-
-def own(folder: Path, uid: int, gid: int) -> None:
-    """Give the whole folder to the game's user, following no links."""
-    os.chown(folder, uid, gid, follow_symlinks=False)
-    for where, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            with contextlib.suppress(FileNotFoundError):
-                os.chown(Path(where) / name, uid, gid, follow_symlinks=False)

@@ -121,6 +121,7 @@ async def make(config: AgentConfig, image: str) -> AsyncIterator[Callable[..., S
         yield stage
         for one in made:
             await runtime.destroy(one.uuid)
+            await runtime.forget(one.uuid)
     network = await runtime.docker.networks.get(config.docker.network)
     await network.delete()
     await runtime.close()

@@ -18,6 +18,7 @@ from aiodocker import Docker, DockerError
 
 from agent.app import Agent, running
 from agent.runtime.installer import name_of
+from agent.runtime.owners import Owners
 from core.config import AgentConfig
 from core.protocol.remote import InstallReport
 from core.protocol.settings import ServerConfiguration
@@ -140,8 +141,9 @@ async def test_ins_1_a_script_is_root_in_its_container_and_nothing_outside(stage
     assert "ESCAPED" not in log
     assert "NoNewPrivs:\t1" in log
     assert await stage.shown() is None
-    assert os.stat(stage.folder / "game" / "file").st_uid == stage.config.system.uid
-    assert os.lstat(stage.folder / "link").st_uid == stage.config.system.uid
+    owner, _ = Owners(stage.config.system).of(stage.uuid)
+    assert os.stat(stage.folder / "game" / "file").st_uid == owner
+    assert os.lstat(stage.folder / "link").st_uid == owner
     assert os.stat("/etc/passwd").st_uid == 0
     assert list((stage.config.system.root_directory / "install").iterdir()) == []
 
