@@ -13,6 +13,7 @@ from agent.api.listening import listening
 from agent.credentials import Credentials
 from agent.fetching import Fetcher
 from agent.files import FileDesk
+from agent.history.history import History
 from agent.journal import Journal
 from agent.manager import ServerManager
 from agent.outbox import Outbox
@@ -60,7 +61,11 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         outbox = Outbox(Journal(folder / "outbox.sqlite3"), remote.deliver, remote.refused, clock)
         await outbox.open()
         stack.push_async_callback(outbox.close)
-        manager = ServerManager(config, runtime, remote, outbox, clock, tasks)
+        history = History(folder / "console", config.history, clock)
+        await history.open()
+        stack.push_async_callback(history.close)
+        tasks.run("history", history.run)
+        manager = ServerManager(config, runtime, remote, outbox, history, clock, tasks)
         stack.push_async_callback(manager.close)
         sftp = SftpServer(config, manager.get, remote.sftp_auth, outbox.activity, clock, tasks)
         desk = FileDesk()

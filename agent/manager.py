@@ -10,6 +10,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 
+from agent.history.history import History
 from agent.outbox import Outbox
 from agent.remote import Remote
 from agent.runtime.runtime import Runtime
@@ -34,10 +35,14 @@ RETRY_SECONDS = 10.0
 class ServerManager:
     """The node's servers by uuid."""
 
-    def __init__(self, config: AgentConfig, runtime: Runtime, remote: Remote, outbox: Outbox, clock: Clock, tasks: Supervisor) -> None:
+    def __init__(
+        self, config: AgentConfig, runtime: Runtime, remote: Remote, outbox: Outbox, history: History, clock: Clock, tasks: Supervisor
+    ) -> None:
         self._config = config
         self._runtime = runtime
         self._remote = remote
+        self.history = history
+        """What the consoles said."""
         self._clock = clock
         self._tasks = tasks
         self._installer = Installer(runtime, remote, outbox, config, clock, tasks)
@@ -125,6 +130,7 @@ class ServerManager:
     def _made(self, configuration: ServerConfiguration) -> Server:
         refresh, changed = self._remote.server, self._dirty.set
         server = Server(configuration, self._runtime, self._config, self._clock, self._tasks, refresh, changed, self._gate)
+        server.console.begin(self.history.book(server.uuid))
         self._servers[server.uuid] = server
         return server
 
@@ -168,6 +174,7 @@ class ServerManager:
         await server.destroy()
         del self._servers[uuid]
         self._dirty.set()
+        await self.history.forget(uuid)
         self._tasks.spawn("delete files", asyncio.to_thread(shutil.rmtree, server.folder, ignore_errors=True))
 
     async def close(self) -> None:

@@ -192,6 +192,15 @@ class ThrottleSection(Section):
     """Length of the interval in milliseconds."""
 
 
+class HistorySection(Section):
+    """What consoles said, kept on the node beyond their containers."""
+
+    console_mb: int = Field(default=64, ge=0)
+    """MB on disk per server, packed (ten times as much text or more); the oldest goes first. 0 keeps nothing."""
+    days: int = Field(default=30, ge=1)
+    """Days after which lines are thrown away."""
+
+
 class CrashSection(Section):
     """What happens when a game ends by itself."""
 

@@ -21,6 +21,7 @@ from core.agent_settings import (
     ApiSection,
     CrashSection,
     DockerSection,
+    HistorySection,
     InstallSection,
     PowerSection,
     PullSection,
@@ -88,6 +89,7 @@ class AgentConfig(Config):
     power: PowerSection = Field(default_factory=PowerSection)
     sftp: SftpSection = Field(default_factory=SftpSection)
     throttles: ThrottleSection = Field(default_factory=ThrottleSection)
+    history: HistorySection = Field(default_factory=HistorySection)
     crash: CrashSection = Field(default_factory=CrashSection)
     allowed_origins: list[str] = Field(default_factory=list)
     """Origins beside the control plane's own whose pages may open a console; `*` lets any."""

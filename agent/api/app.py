@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from agent.api import diagnostics, file_routes, power, servers, system, websocket
+from agent.api import diagnostics, file_routes, history, power, servers, system, websocket
 from agent.api.auth import bearer
 from agent.api.denials import Denials
 from agent.api.doors import Doors, trusted
@@ -57,6 +57,7 @@ def make_app(
     app[system.CPU_SEEN] = []
     app[websocket.FRAMES] = WeakKeyDictionary()
     one = "/api/servers/{server}"
+    ours = "/api/aerie/servers/{server}"
     app.add_routes(
         [
             web.get("/api/system", system.show),
@@ -77,6 +78,7 @@ def make_app(
             web.post(f"{one}/install", servers.install),
             web.post(f"{one}/reinstall", servers.reinstall),
             web.get(f"{one}/ws", websocket.connect),
+            web.get(f"{ours}/console", history.console),
             web.post(f"{one}/ws/deny", _deny),
             *file_routes.routes(one),
         ]
@@ -87,7 +89,7 @@ def make_app(
 @web.middleware
 async def _not_yet(request: web.Request, handler: Handler) -> web.StreamResponse:
     """While the servers are still being looked at, nobody is told a half truth."""
-    if request.path.startswith("/api/servers") and not request.app[MANAGER].ready.is_set():
+    if request.path.startswith(("/api/servers", "/api/aerie")) and not request.app[MANAGER].ready.is_set():
         refused = answer(503, "The agent has just started and is still looking at its servers.", hint="Try again in a moment.")
         refused.headers["Retry-After"] = "1"
         return refused

@@ -85,4 +85,6 @@ def _last(group: Group) -> int:
 
 
 def _line_frame(line: str) -> bytes:
+    if "\r" in line:
+        line = line.replace(" \r", "\r\n")  # Wings: a game that redraws its line is shown line by line
     return frame(_LINE_HEAD + orjson.dumps(line) + _LINE_TAIL)

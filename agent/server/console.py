@@ -4,11 +4,13 @@ Reading never waits for a listener: each has a bounded queue and is told what it
 line, before anything is dropped. Control characters stay in (viewers decide); line ends, invalid UTF-8 and endless lines do not.
 """
 
-import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.history.escapes import ANSI
+from agent.history.history import Book
+from agent.history.records import Kind
 from core.agent_settings import ThrottleSection
 from core.clock import Clock
 from core.fanout import Fanout, Listener
@@ -26,7 +28,6 @@ CUT_MARK = " … [cut: the line is longer than 64 KiB]"
 TAIL_LINES = 5
 RING_LINES = 2000
 RING_BYTES = 256 * 1024
-ANSI = re.compile(r"[\x1b\x9b](?:\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\[\]()#;?]*(?:\d{1,4}(?:;\d{0,4})*)?[\dA-PR-TZcf-nq-uy=><~])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,9 @@ class Console:
 
     def __init__(self, clock: Clock, throttle: ThrottleSection, watch: Callable[[list[str]], None] | None = None) -> None:
         self.last_seq = 0
+        self.outputs = 0
+        """How many of all numbered lines were the process's own."""
+        self._book: Book | None = None
         self._clock = clock
         self._throttle = throttle
         self._window = 0.0
@@ -180,6 +184,34 @@ class Console:
         self._ring: deque[str] = deque()
         self._ring_bytes = 0
         self.fanout: Fanout[Batch] = Fanout(size_of=lambda batch: batch.weight)
+
+    @property
+    def count(self) -> str:
+        """The name of the count that the numbers belong to; another one means that numbers of before say nothing."""
+        return self._book.count if self._book is not None else ""
+
+    def installing(self, line: str) -> None:
+        """A line of the installer's, for the history alone: it has no number."""
+        if self._book is not None:
+            self._book.keep(0, [line], Kind.INSTALL)
+
+    def begin(self, book: Book) -> None:
+        """Go on counting where an earlier agent ended, and hand over each line from now on."""
+        self._book = book
+        self.last_seq, self.outputs = book.last_seq, book.outputs
+
+    def resume(self, seq: int, outputs: int | None, tail: list[str]) -> int:
+        """Take up what was remembered for us; answers how many of the process's lines got numbers after that was written down."""
+        self.last_seq = max(self.last_seq, seq)
+        self.tail.extend(tail)
+        if self._book is None or outputs is None or not self._book.gone_on:
+            return 0
+        return max(0, self.outputs - outputs)
+
+    def recover(self, lines: list[str], saved_seq: int) -> None:
+        """Lines that an earlier agent numbered after `saved_seq`, and may not have kept: kept now if nothing came between them."""
+        if self._book is not None and self.last_seq - saved_seq == len(lines):
+            self._book.keep(saved_seq + 1, lines, Kind.OUTPUT)
 
     def feed(self, chunk: bytes) -> None:
         if lines := self._splitter.feed(chunk):
@@ -197,6 +229,9 @@ class Console:
         self.tail.extend(lines[-TAIL_LINES:])
         first = self.last_seq + 1
         self.last_seq += len(lines)
+        self.outputs += len(lines)
+        if self._book is not None:
+            self._book.add(first, lines, Kind.OUTPUT, self.outputs)
         self._keep(lines)
         allowed = self._allowance(len(lines))
         if shown := lines[:allowed]:
@@ -209,8 +244,10 @@ class Console:
 
     def add_notice(self, words: str) -> None:
         """A line of the agent's own; never throttled."""
-        line = NOTICE + words
+        line = NOTICE + " ".join(words.splitlines())
         self.last_seq += 1
+        if self._book is not None:
+            self._book.add(self.last_seq, [line], Kind.NOTICE, self.outputs)
         self._keep([line])
         self.fanout.publish(Batch(self.last_seq, [line], len(line)))
 

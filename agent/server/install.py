@@ -224,6 +224,7 @@ class Installer:
         server.events.publish(DaemonNotice(Outbound.DAEMON_MESSAGE, "The install script is run, this may take some minutes."))
 
         def say(line: str) -> None:
+            server.console.installing(line)
             server.events.publish(DaemonNotice(Outbound.INSTALL_OUTPUT, line))
 
         await ScriptRun(fresh, script, server.folder, self._runtime, self._config, self._clock, say).run()

@@ -10,7 +10,7 @@ from collections import deque
 from datetime import datetime
 from pathlib import Path
 
-from agent.server.console import ANSI
+from agent.history.escapes import ANSI
 
 KEPT = 3
 """Logs of earlier installations that are kept."""

@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.history.escapes import ANSI
 from agent.runtime.container import environment
 from agent.runtime.installer import SCRIPT
 from agent.runtime.runtime import Exit, Runtime
-from agent.server.console import ANSI, LineSplitter
+from agent.server.console import LineSplitter
 from agent.server.install_log import InstallLog, masked
 from core.clock import Clock
 from core.config import AgentConfig

@@ -211,6 +211,7 @@ class Server:
         return SavedState(
             state=self.state,
             seq=self.console.last_seq,
+            outputs=self.console.outputs,
             at=self.last_output_at,
             tail=list(self.console.tail),
             install_failed=self.install_failed,
@@ -225,9 +226,7 @@ class Server:
         was to be started, and does not run (Wings).
         """
         saved = saved or SavedState()
-        self.console.last_seq = max(self.console.last_seq, saved.seq)
-        self.console.tail.extend(saved.tail)
-        self._terminal.last_output_at = saved.at
+        self._terminal.resume(saved)
         self.install_failed, self.crash = saved.install_failed, saved.crash
         wish = await asyncio.to_thread(self._wish.read)
         shown = await self._runtime.inspect(self.uuid)

@@ -34,6 +34,8 @@ class SavedState(Wire):
 
     state: ServerState = ServerState.OFFLINE
     seq: int = 0
+    outputs: int | None = None
+    """How many of the lines numbered so far were the process's own."""
     at: datetime | None = None
     """When the newest line was read."""
     tail: list[str] = Field(default_factory=list)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from agent.runtime.runtime import Attachment, Exit, Inspection, Runtime
 from agent.server.catchup import missing, unread
 from agent.server.console import Console, LineSplitter, Players, ReadyDetector
-from agent.server.standing import Standing, end_of
+from agent.server.standing import SavedState, Standing, end_of
 from core.agent_settings import ThrottleSection
 from core.clock import Clock
 from core.errors import AerieError
@@ -50,6 +50,7 @@ class Terminal:
         self._attachment: Attachment | None = None
         self._pumping: asyncio.Task[None] | None = None
         self._catching: list[bytes] | None = None
+        self._saved_seq = self._numbered = 0
 
     @property
     def attached(self) -> bool:
@@ -59,6 +60,12 @@ class Terminal:
         """Write one line; whoever calls made sure that something is attached."""
         if self._attachment is not None:
             await self._attachment.write(line.encode() + b"\n")
+
+    def resume(self, saved: SavedState) -> None:
+        """Take up what an earlier agent left. It may have gone on numbering lines after it wrote that down."""
+        self._saved_seq = saved.seq
+        self._numbered = self.console.resume(saved.seq, saved.outputs, saved.tail)
+        self.last_output_at = saved.at
 
     def learn(self, *, keep_players: bool) -> None:
         """Take up the ready lines of new settings, and new player patterns too unless they are to be kept."""
@@ -100,6 +107,9 @@ class Terminal:
         chunk, self._catching = b"".join(self._catching or ()), None
         fresh = unread(log_lines, self.console.tail, read_until)
         lines, torn = missing(fresh, attached, LineSplitter().feed(chunk))
+        known, lines = lines[: self._numbered], lines[self._numbered :]  # shown to readers already, under numbers of their own
+        self._numbered = 0
+        self.console.recover(known, self._saved_seq)
         if lines:
             self.console.add_output(lines)
         if chunk := chunk.partition(b"\n")[2] if torn else chunk:

@@ -50,3 +50,10 @@ def test_a_gap_or_enough_lines_begin_a_new_group() -> None:
     many = ["x"] * LINES_PER_FRAME
     batches = [Batch(1, ["a"]), Batch(2, ["b"]), Batch(9, many), Batch(9 + LINES_PER_FRAME, ["c"])]
     assert groups(batches) == [batches[:2], batches[2:3], batches[3:]]
+
+
+def test_a_game_that_redraws_its_line_is_shown_line_by_line_as_by_wings() -> None:
+    group = [Batch(1, ["10% \r20% \rdone", "a\rb"])]
+    assert [json.loads(payload)["args"] for payload in _payloads(ConsoleFrames().plain(group))] == [["10%\r\n20%\r\ndone"], ["a\rb"]]
+    body = json.loads(_payloads(ConsoleFrames().batched(group, 0))[0])
+    assert json.loads(body["args"][0])["lines"] == group[0].lines

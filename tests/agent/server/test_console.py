@@ -1,12 +1,16 @@
 """What becomes of a game's bytes: lines, numbers, loss that is counted, and signs of readiness."""
 
 import asyncio
+import tracemalloc
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.history.history import History
+from agent.history.search import Wanted
 from agent.server.console import CUT_MARK, LONGEST_LINE, RING_BYTES, RING_LINES, Console, LineSplitter, Players, ReadyDetector
-from core.agent_settings import ThrottleSection
+from core.agent_settings import HistorySection, ThrottleSection
 from core.clock import ManualClock
 from core.protocol.settings import PlayerPatterns, StartupRules
 
@@ -117,3 +121,80 @@ async def test_closing_ends_every_viewer() -> None:
     made.close()
     async with asyncio.timeout(1):
         assert await viewer.drain() == []
+
+
+async def test_lines_that_a_killed_agent_had_numbered_are_not_told_again(tmp_path: Path) -> None:
+    """States were written down at line 2; lines 3 and 4 were shown before the kill, line 5 was said while no agent was there."""
+    clock = ManualClock()
+    for killed in (True, False):
+        history = History(tmp_path, HistorySection(), clock)
+        await history.open()
+        made = console()
+        made.begin(history.book("one"))
+        if killed:
+            made.add_output(["a", "b"])
+            await history.flush()
+            made.add_output(["c", "d"])
+        else:
+            assert made.resume(2, 2, ["a", "b"]) == 2
+            made.recover(["c", "d"], 2)
+            made.add_output(["e"])
+            found = await history.search("one", Wanted(newest_first=False))
+            assert [(line.seq, line.text, line.lost) for line in found.lines] == [(n, "abcde"[n - 1], 0) for n in range(1, 6)]
+            await history.close()
+
+
+async def test_lines_between_which_the_agent_spoke_are_told_as_lost_rather_than_guessed(tmp_path: Path) -> None:
+    history = History(tmp_path, HistorySection(), ManualClock())
+    await history.open()
+    made = console()
+    made.begin(history.book("one"))
+    made.add_output(["a", "b"])
+    await history.flush()
+    history.book("one").waiting.clear()
+    made.last_seq, made.outputs = 5, 4  # c, a notice and d: numbered by one that was killed
+    made.recover(["c", "d"], 2)
+    made.add_output(["e"])
+    found = await history.search("one", Wanted(newest_first=False))
+    assert [(line.seq, line.lost) for line in found.lines] == [(1, 0), (2, 0), (6, 3)]
+    await history.close()
+
+
+@given(st.lists(st.binary(max_size=12), max_size=20), st.integers(min_value=1, max_value=7))
+def test_res_2_bytes_that_are_no_text_stay_lines_however_they_are_chopped(lines: list[bytes], size: int) -> None:
+    """Invalid UTF-8 and NUL, torn anywhere: the same lines as when they come in one piece."""
+    stream = b"".join(line.replace(b"\n", b"").rstrip(b"\r") + b"\n" for line in lines)
+    whole = [line.decode("utf-8", "replace") for line in stream.split(b"\n") if line]
+    splitter = LineSplitter()
+    assert [line for start in range(0, len(stream), size) for line in splitter.feed(stream[start : start + size])] == whole
+
+
+def test_res_2_a_line_without_end_takes_no_memory_and_a_flood_is_cut_short() -> None:
+    splitter, chunk = LineSplitter(), b"x" * LONGEST_LINE
+    splitter.feed(chunk)
+    tracemalloc.start()
+    found = [line for _ in range(16_000) for line in splitter.feed(chunk)]  # a gigabyte
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [len(line) for line in found] == [LONGEST_LINE + len(CUT_MARK)]
+    assert peak < 2 * 1024 * 1024
+    assert splitter.feed(b"\nnext\n") == ["next"]
+
+
+async def test_res_2_a_million_lines_fill_no_memory_and_the_throttle_holds() -> None:
+    made = console(ThrottleSection(lines=2000, line_reset_interval=100))
+    viewer = made.listen()
+    for _ in range(1000):
+        made.feed(b"yes\n" * 1000)
+    shown = [line for batch in await viewer.drain() for line in batch.lines]
+    assert made.last_seq == 1_000_001
+    assert len(shown) == 2001
+    assert len(made.history(10_000)) == RING_LINES
+
+
+def test_res_3_ready_patterns_are_bounded_on_huge_lines() -> None:
+    """A pattern that would take a back-tracking engine for ever, on the longest line there is."""
+    line = "a" * LONGEST_LINE + "!"
+    assert not ReadyDetector(StartupRules(done=["regex:^(a+)+b", "regex:(.*)*b"])).sees(line)
+    assert not ReadyDetector(StartupRules(done=["!"])).sees(line)
+    assert not ReadyDetector(StartupRules(done=["regex:x"], strip_ansi=True)).sees("\x1b[" * 30_000)
