@@ -205,7 +205,9 @@ class ServerManager:
         fresh.replace(self._states)
 
     def _read_states(self) -> dict[str, SavedState]:
+        """As the last agent left them; or Wings, which keeps `uuid: state`."""
         try:
-            return {uuid: SavedState.model_validate(value) for uuid, value in json.loads(self._states.read_text(encoding="utf-8")).items()}
+            kept = json.loads(self._states.read_text(encoding="utf-8"))
+            return {uuid: SavedState.model_validate({"state": value} if isinstance(value, str) else value) for uuid, value in kept.items()}
         except (OSError, ValueError, AttributeError):
             return {}

@@ -80,7 +80,8 @@ class DockerRuntime:
         """Connect and make the network. Raises EngineUnreachable."""
         self._docker = Docker(url=self.host)
         with self._translated():
-            await self.docker.version()
+            info = dict(await self.docker.system.info())
+            self._config = container.with_log_driver(self._config, (info.get("Plugins") or {}).get("Log") or ())
             self._gateway = network.gateway_of(await network.ensure(self.docker, self._config.docker)) or self._gateway
         self._tasks.run("meters", self._follow_lives)
         self._tasks.run("events", lambda: self._events.run(self.docker))

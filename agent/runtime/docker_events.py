@@ -20,6 +20,11 @@ from core.supervise import Supervisor
 log = logging.getLogger(__name__)
 
 _RECONNECT_SECONDS = 1.0
+_FILTERS = {
+    "type": ["container"],
+    "label": ["Service=Pterodactyl", "ContainerType=server_process"],  # what Wings' containers bear as well
+    "event": ["start", "die", "died", "destroy", "remove"],  # podman filters by its own words for them
+}
 
 
 class DockerEvents:
@@ -52,14 +57,13 @@ class DockerEvents:
 
     async def _follow(self, docker: Docker) -> None:
         """One connection's events, all known containers being looked at when it begins: so nothing that happened before is missed."""
-        filters = json.dumps({"type": ["container"], "label": [container.LABEL], "event": ["die", "destroy", "start"]})
         subscriber = docker.events.subscribe(create_task=False)  # type: ignore[no-untyped-call]
-        reader = self._tasks.spawn("event stream", _read(docker, filters))
+        reader = self._tasks.spawn("event stream", _read(docker, json.dumps(_FILTERS)))
         try:
             for uuid in self.known.copy():
                 await self._look(uuid)
             while (event := await subscriber.get()) is not None:
-                await self._hear(event["Action"], event["Actor"]["Attributes"].get(container.LABEL, ""))
+                await self._hear(event["Action"], _whose(event["Actor"]["Attributes"]))
             if not self._closing:
                 raise EngineUnreachable("The Docker Engine ended its event stream.", hint="It may be restarting.")
         finally:
@@ -70,7 +74,7 @@ class DockerEvents:
             case "start":
                 self.known.add(uuid)
                 self.heard.publish(Began(uuid))
-            case "destroy":
+            case "destroy" | "remove":
                 if uuid in self.known and not (await self._inspect(uuid)).exists:
                     self.heard.publish(Died(uuid, Exit(None, reason="its container was removed")))
             case _:
@@ -82,6 +86,11 @@ class DockerEvents:
             self.heard.publish(Died(uuid, Exit(None, reason="its container was removed")))
         elif shown.exit is not None:
             self.heard.publish(Died(uuid, shown.exit))
+
+
+def _whose(attributes: dict[str, str]) -> str:
+    """The server whose container it is. One that Wings made bears its uuid as its name alone."""
+    return attributes.get(container.LABEL) or attributes.get("name", "")
 
 
 async def _read(docker: Docker, filters: str) -> None:

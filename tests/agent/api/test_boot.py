@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -112,12 +113,15 @@ async def test_any_refusal_leaves_it_with_what_it_remembers(tmp_path: Path, stat
             assert [server.uuid for server in agent.manager.all()] == [uuid]
 
 
-async def test_servers_that_ran_before_a_reboot_are_started_again_and_others_are_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", [lambda state: {"state": state}, lambda state: state], ids=["by us", "by Wings"])
+async def test_servers_that_ran_before_a_reboot_are_started_again_and_others_are_not(
+    tmp_path: Path, written: Callable[[str], object]
+) -> None:
     async with standing(new_node_token()) as panel:
         ran, stopped, suspended = (str(uuid4()) for _ in range(3))
         for uuid in (ran, stopped, suspended):
             panel.servers[uuid] = settings(uuid, suspended=uuid == suspended)
-        states = {ran: {"state": "running"}, stopped: {"state": "offline"}, suspended: {"state": "running"}}
+        states = {ran: written("running"), stopped: written("offline"), suspended: written("running")}
         (tmp_path / "states.json").write_text(json.dumps(states))
         async with running(config(panel, tmp_path)) as agent:
             async with asyncio.timeout(30):
