@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ from core.tls import client_context, server_tls
 
 log = logging.getLogger(__name__)
 
+MOST_FILES = 65_536
+"""Descriptors that are asked for: enough for thousands of servers."""
+
 
 @dataclass(frozen=True)
 class Agent:
@@ -48,6 +52,7 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
     clock = clock or SystemClock()
     for remark in config.remarks:
         log.warning("%s", remark)
+    _allow_many_files()
     await asyncio.to_thread(_make_folders, config)
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(Supervisor("agent", clock))
@@ -90,6 +95,14 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
 
 def _runtime(config: AgentConfig, clock: Clock) -> Runtime:
     return DockerRuntime(config, clock) if config.docker.runtime == "docker" else ProcessRuntime(config, clock)
+
+
+def _allow_many_files() -> None:
+    """Each running server takes about seven descriptors, and systemd and shells give 1,024 unless asked for what they allow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _make_folders(config: AgentConfig) -> None:

@@ -79,6 +79,7 @@ class DockerRuntime:
     async def open(self) -> None:
         """Connect and make the network. Raises EngineUnreachable."""
         self._docker = Docker(url=self.host)
+        self._docker.connector._limit = 0  # each console holds a connection: at aiohttp's hundred the agent would wait for itself
         with self._translated():
             info = dict(await self.docker.system.info())
             self._config = container.with_log_driver(self._config, (info.get("Plugins") or {}).get("Log") or ())
