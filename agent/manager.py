@@ -10,6 +10,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 
+from agent.filesystem.disks import Disks
 from agent.history.history import History
 from agent.outbox import Outbox
 from agent.remote import Remote
@@ -46,6 +47,7 @@ class ServerManager:
         self._clock = clock
         self._tasks = tasks
         self._installer = Installer(runtime, remote, outbox, config, clock, tasks)
+        self._disks = Disks(config.system, clock, tasks)
         self._servers: dict[str, Server] = {}
         self._states = config.system.root_directory / "states.json"
         self._gate = StartGate(config.power.own_starts_at_once)
@@ -84,6 +86,7 @@ class ServerManager:
         self.ready.set()
         self._tasks.run("states", self._keep_states)
         self._tasks.run("stats", lambda: sample_for_ever(self._runtime, self.all, self._clock))
+        self._tasks.run("disks", self._disks.follow)
         self._tasks.run("engine", self._follow_engine)
 
     async def _learn_later(self) -> None:
@@ -129,7 +132,7 @@ class ServerManager:
 
     def _made(self, configuration: ServerConfiguration) -> Server:
         refresh, changed = self._remote.server, self._dirty.set
-        server = Server(configuration, self._runtime, self._config, self._clock, self._tasks, refresh, changed, self._gate)
+        server = Server(configuration, self._runtime, self._config, self._clock, self._tasks, refresh, changed, self._gate, self._disks)
         server.console.begin(self.history.book(server.uuid))
         self._servers[server.uuid] = server
         return server

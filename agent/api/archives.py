@@ -37,7 +37,7 @@ async def compress(request: web.Request) -> web.Response:
         raise Invalid("No files were named.")
     check_free(server)
     quota = server.volume.quota
-    if quota.limit and quota.used > quota.limit:
+    if quota.over:
         raise Conflict("The server's files take more than its disk limit already.", hint="Delete files first.")
     root, moment = normal(raw(wanted.root)), clock.now()
     with statuses():

@@ -66,7 +66,7 @@ def rewrite(files: Rooted, configs: Sequence[ConfigFile], interface: str) -> lis
 
 def rewrite_below(folder: Path, owner: tuple[int, int], configs: Sequence[ConfigFile], interface: str) -> list[LeftAlone]:
     """The same for a server's folder; new files become `owner`'s (uid, gid) where we may give them away. Raises NotFound."""
-    files = Rooted(Root(folder), Quota(lambda: 0, lambda: 0.0), None, owner if os.geteuid() == 0 else None)
+    files = Rooted(Root(folder), Quota(lambda: 0), None, owner if os.geteuid() == 0 else None)
     try:
         with files.rights():
             return rewrite(files, configs, interface)

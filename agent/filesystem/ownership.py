@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from agent.filesystem.usage import MOST_DEPTH
+from agent.filesystem.scan import MOST_DEPTH
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PRIVATE = 0o700

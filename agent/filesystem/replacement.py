@@ -11,6 +11,7 @@ import stat
 import threading
 from contextlib import suppress
 
+from agent.filesystem.quota import rounded, taken
 from agent.filesystem.refusals import NotRegular, OutsideRoot, translated
 from agent.filesystem.root import is_regular, normal
 from agent.filesystem.rooted import FILE_MODE, MODE_BITS, Rooted
@@ -73,7 +74,8 @@ class Replacement:
             except BaseException:
                 self._abort()
                 raise
-            self._files.quota.release(self._room - self.written)
+            self._files.quota.settle(self._taken)
+            self._files.quota.release(self._room - rounded(self.written))
             self._close()
 
     def abort(self) -> None:
@@ -82,7 +84,7 @@ class Replacement:
             self._abort()
 
     def _abort(self) -> None:
-        self._files.quota.release(self._taken)
+        self._files.quota.drop(self._taken)
         self._taken = 0
         if self._aside:
             with suppress(OSError):
@@ -99,7 +101,7 @@ class Replacement:
 
     @staticmethod
     def _seen(files: Rooted, path: bytes) -> tuple[bytes, int, int | None]:
-        """Where the file really is, its mode, and its size if it exists."""
+        """Where the file really is, its mode, and the bytes it takes if it exists."""
         try:
             descriptor = files.open_existing(path, os.O_WRONLY)
         except NotFound:
@@ -112,14 +114,14 @@ class Replacement:
             raise
         try:
             facts = os.fstat(descriptor)
-            return files.inside(descriptor), stat.S_IMODE(facts.st_mode) & MODE_BITS, facts.st_size
+            return files.inside(descriptor), stat.S_IMODE(facts.st_mode) & MODE_BITS, taken(facts)
         finally:
             os.close(descriptor)
 
     def _take(self, size: int) -> None:
-        growth = size - self._room
+        growth = rounded(size) - self._room
         if growth > 0:
-            self._files.quota.reserve(growth)
+            self._files.quota.hold(growth)  # nobody who counts can see the new contents yet
             self._room += growth
             self._taken += growth
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent.filesystem.denylist import Denylist
 from agent.filesystem.identity import acting_as
-from agent.filesystem.quota import Quota
+from agent.filesystem.quota import BLOCK, Quota, rounded, taken
 from agent.filesystem.refusals import NotRegular, OutsideRoot, translated
 from agent.filesystem.root import Root, is_regular, normal
 from agent.filesystem.syscalls import rename_fresh
@@ -95,41 +95,32 @@ class Rooted:
             return descriptor
 
     def write(self, descriptor: int, data: bytes | memoryview, offset: int) -> None:
-        """All of `data` at `offset`, growth charged first."""
+        """All of `data` at `offset`, growth charged first: what lies in blocks that the file has not yet."""
         with translated():
-            growth = offset + len(data) - os.fstat(descriptor).st_size
-            self.quota.reserve(growth)
-            try:
+            facts, end = os.fstat(descriptor), offset + len(data)
+            touched = rounded(end) - offset // BLOCK * BLOCK
+            growth = min(touched, rounded(max(facts.st_size, end)) - taken(facts))
+            with self.quota.growing(growth, promised=rounded(end) - rounded(facts.st_size)):
                 done = os.pwrite(descriptor, data, offset)
                 while done < len(data):
                     done += os.pwrite(descriptor, memoryview(data)[done:], offset + done)
-            except OSError:
-                self.quota.release(growth)
-                raise
 
     def append(self, descriptor: int, data: bytes | memoryview) -> None:
         """At the end, wherever that is by now; the descriptor must be in append mode."""
         with translated():
-            self.quota.reserve(len(data))
-            try:
+            facts = os.fstat(descriptor)
+            with self.quota.growing(rounded(facts.st_size + len(data)) - rounded(facts.st_size)):
                 done = os.write(descriptor, data)
                 while done < len(data):
                     done += os.write(descriptor, memoryview(data)[done:])
-            except OSError:
-                self.quota.release(len(data))
-                raise
 
     def resize(self, descriptor: int, size: int) -> None:
-        """Cut or extend a file to `size` bytes, charging what a sparse end could later take."""
+        """Cut or extend a file to `size` bytes. A sparse end takes nothing yet, but must fit: it could be filled later."""
         with translated():
-            before = os.fstat(descriptor).st_size
-            self.quota.reserve(size - before)
-            try:
+            before = os.fstat(descriptor)
+            with self.quota.growing(0, promised=rounded(size) - rounded(before.st_size)):
                 os.ftruncate(descriptor, size)
-            except OSError:
-                self.quota.release(size - before)
-                raise
-            self.quota.release(before - size)
+            self.quota.release(taken(before) - taken(os.fstat(descriptor)))
 
     def resize_path(self, path: bytes, size: int) -> None:
         descriptor = self.open_existing(path, os.O_WRONLY)
@@ -347,7 +338,7 @@ class Rooted:
             facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return 0
-        return facts.st_size if is_regular(facts) and facts.st_nlink == 1 else 0
+        return taken(facts) if is_regular(facts) and facts.st_nlink == 1 else 0
 
     @staticmethod
     def _same(from_: int, name: bytes, to: int, fresh: bytes) -> bool:

@@ -9,6 +9,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from agent.filesystem.quota import taken
 from agent.filesystem.refusals import NotRegular, translated
 from agent.filesystem.root import is_regular, normal
 from agent.filesystem.rooted import FOLDER_MODE, Rooted
@@ -50,7 +51,7 @@ class _Removal:
         facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISDIR(facts.st_mode):
             os.unlink(name, dir_fd=folder)
-            return facts.st_size if is_regular(facts) and facts.st_nlink == 1 else 0
+            return taken(facts) if is_regular(facts) and facts.st_nlink == 1 else 0
         if facts.st_dev != self._device:
             raise Forbidden("Another file system is mounted in there.", hint="An administrator has to unmount it first.")
         if depth >= MOST_DEPTH:

@@ -1,66 +1,62 @@
-"""How much disk one server's files take, and whether that is more than it may use: known here alone, asked by everybody.
+"""How much disk one server's files take, and what follows from too much: its console is told, and it is stopped, once per start (Wings).
 
-Counted by a walk in a thread, once in a while as long as the server runs. Must never decide what follows from too much.
+The figure is its volume's, which knows how it is measured. Must never count by itself.
 """
 
-import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
-from agent.filesystem import usage as walk
-from agent.filesystem.root import Root
-from agent.server.standing import Standing
-from core.clock import Clock
-from core.errors import NotFound
-from core.supervise import Supervisor
-
-FIRST_SECONDS = 1.0
-WALK_SECONDS = 150.0
-"""Wings' interval between two walks through a server's files."""
+from agent.filesystem.quota import MEBIBYTE
+from agent.filesystem.volume import Volume
+from core.errors import DiskFull
 
 
 class DiskWatch:
-    """`bytes` is what was counted last; `over_limit` is called after a count that found more than the limit."""
+    """`begin` and `end` with the process. `say` adds to the console; `stop` ends what runs, and answers whether it could."""
 
-    def __init__(self, standing: Standing, clock: Clock, tasks: Supervisor, over_limit: Callable[[], None]) -> None:
-        self.bytes = 0
-        self._standing = standing
-        self._clock = clock
-        self._tasks = tasks
-        self._over_limit = over_limit
-        self._watching: asyncio.Task[None] | None = None
+    def __init__(self, volume: Volume, say: Callable[[str], None], stop: Callable[[], bool]) -> None:
+        self._volume = volume
+        self._say = say
+        self._stop = stop
+        self._stopped = False
+        volume.heed = self._heed
+
+    @property
+    def bytes(self) -> int:
+        """What the files take."""
+        return self._volume.used
 
     @property
     def limit(self) -> int:
         """Bytes; 0 is no limit."""
-        return self._standing.configuration.settings.build.disk_space * 1024 * 1024
+        return self._volume.quota.limit
 
     def begin(self) -> None:
-        """Count from now on."""
-        self.end()
-        self._watching = self._tasks.spawn("disk", self._watch())
+        """The files change without us from now on."""
+        self._stopped = False
+        self._volume.active = True
 
     def end(self) -> None:
-        watching, self._watching = self._watching, None
-        if watching is not None and watching is not asyncio.current_task():
-            watching.cancel()
+        """They do no more. What they came to in the end is still counted."""
+        if self._volume.active:
+            self._volume.active = False
+            self._volume.count_soon()
 
-    async def _watch(self) -> None:
-        await self._clock.sleep(FIRST_SECONDS)
-        while True:
-            self.bytes = await asyncio.to_thread(usage, self._standing.folder)
-            if self.limit and self.bytes > self.limit:
-                self._over_limit()
-            await self._clock.sleep(WALK_SECONDS)
+    def prepare(self) -> None:
+        """In a thread, before a start: make the folder and count what is in it when that matters. Raises DiskFull, OSError."""
+        self._volume.prepare()
+        if not self.limit:
+            self._volume.count_soon()
+            return
+        used, limit = self._volume.measure(), self.limit
+        if used > limit:
+            raise DiskFull(
+                f"The server's files take {used // MEBIBYTE} MiB, more than its {limit // MEBIBYTE} MiB.", hint="Delete files first."
+            )
 
-
-def usage(folder: Path) -> int:
-    """Bytes of all regular files, as `agent.filesystem.usage` counts them; a folder that is not there takes none."""
-    try:
-        root = Root(folder)
-    except NotFound:
-        return 0
-    try:
-        return walk.usage(root.descriptor)
-    finally:
-        root.close()
+    def _heed(self) -> None:
+        if self._stopped or not self._volume.quota.over:
+            return
+        used, limit = self.bytes // MEBIBYTE, self.limit // MEBIBYTE
+        if self._stop():
+            self._stopped = True
+            self._say(f"Its files take {used} MiB, more than its disk limit of {limit} MiB; it is being stopped.")

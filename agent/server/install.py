@@ -205,8 +205,15 @@ class Installer:
             raise ServerSuspended("The server is suspended.", hint="An administrator can lift the suspension.")
         if not await server.stopped_within(STOP_SECONDS):
             raise RuntimeFailure("The server did not stop, even when killed.", hint="Look at the node: its disk or its Docker may hang.")
-        words = await self._install(server, fresh)
-        await self._hand_over(server)
+        try:
+            await asyncio.to_thread(server.disk.prepare)
+            server.disk.begin()
+            words = await self._install(server, fresh)
+            await self._hand_over(server)
+        except OSError as error:
+            raise RuntimeFailure(f"The server's folder cannot be prepared: {error.strerror}.", hint="Look at the node's disk.") from error
+        finally:
+            server.disk.end()
         return words
 
     async def _install(self, server: Server, fresh: ServerConfiguration) -> str:

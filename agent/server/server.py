@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from agent.filesystem.volume import Volume
+from agent.filesystem.disks import Disks
 from agent.runtime.runtime import Died, EngineEvent, Exit, Runtime, Sample
 from agent.server.crash import CrashWatch, Verdict
 from agent.server.crash_record import LINES, crash_record
@@ -47,10 +47,12 @@ class Server:
         refresh: Callable[[str], Awaitable[ServerConfiguration]],
         changed: Callable[[], None] = lambda: None,
         gate: StartGate | None = None,
+        disks: Disks | None = None,
     ) -> None:
         self.uuid = configuration.settings.uuid
         self.folder = config.system.data / self.uuid
-        self.volume = Volume(self.folder, runtime.owner(self.uuid), lambda: self.configuration.settings, clock.monotonic)
+        disks = disks or Disks(config.system, clock, tasks)
+        self.volume = disks.volume(self.uuid, runtime.owner(self.uuid), lambda: self.configuration.settings)
         """Its files, for whoever works on them."""
         self._runtime = runtime
         self._patience = config.power.kill_timeout
@@ -58,7 +60,8 @@ class Server:
         self._tasks = tasks
         self._standing = Standing(configuration, self.folder, clock, changed)
         self._terminal = Terminal(self._standing, runtime, config.throttles, clock, tasks, self._began, self._finish)
-        self._stats = Stats(self._standing, self._terminal, DiskWatch(self._standing, clock, tasks, self._heed_disk_limit))
+        self.disk = DiskWatch(self.volume, self._terminal.console.add_notice, self._stop_for_disk)
+        self._stats = Stats(self._standing, self._terminal, self.disk)
         self._wish = WishFile(config.system.root_directory / "power" / self.uuid, clock, tasks)
         self._steps = Steps(
             self._standing, self._terminal, self._stats, runtime, config, clock, tasks, refresh, self._finish, self._wish.hold
@@ -303,10 +306,15 @@ class Server:
         self._standing.began_at = self._clock.now()
         self._stats.begin()
 
-    def _heed_disk_limit(self) -> None:
-        if not self._queue.busy() and self.state is ServerState.RUNNING:
-            self.notice("Its files take more than its disk limit; it is being stopped.")
-            self._steps.stop_within(QUICK_STOP_SECONDS)
+    def _stop_for_disk(self) -> bool:
+        """Its files take too much: end what makes them grow. False while that is ending already."""
+        if self.end_installation is not None:
+            self.end_installation("Its files take more than its disk limit.")
+            return True
+        if self.state not in (ServerState.STARTING, ServerState.RUNNING):
+            return False
+        self._steps.stop_within(QUICK_STOP_SECONDS)
+        return True
 
     def _finish(self, ended: Exit, why: str = "", code: str = "") -> None:
         """The process is gone. Comes from several sides; only the first counts."""

@@ -16,7 +16,6 @@ from agent.config_files.rewrite import rewrite_below
 from agent.filesystem.ownership import hand_over
 from agent.remote import ControlPlaneAway
 from agent.runtime.runtime import Exit, Runtime
-from agent.server.disk import usage
 from agent.server.power import Order, PowerQueue
 from agent.server.signals import signal_name
 from agent.server.standing import DaemonNotice, Standing, end_of
@@ -264,27 +263,20 @@ class Steps:
             raise ServerSuspended("The server is suspended.", hint="An administrator can lift the suspension.")
 
     async def _prepare_folder(self) -> None:
-        system, folder, limit = self._config.system, self._standing.folder, self._stats.disk.limit
+        system, folder = self._config.system, self._standing.folder
         owner = self._runtime.owner(self._standing.uuid)
 
-        def prepare() -> int:
-            folder.mkdir(parents=True, exist_ok=True)
+        def prepare() -> None:
+            self._stats.disk.prepare()
             if os.geteuid() == 0 and (system.check_permissions_on_boot or folder.stat().st_uid != owner[0]):
                 hand_over(folder, *owner)
-            return usage(folder) if limit else 0
 
         try:
-            used = await asyncio.to_thread(prepare)
+            await asyncio.to_thread(prepare)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise DiskFull("The node's disk is full.", hint="Free space on the node, then try again.") from error
             raise RuntimeFailure(f"The server's folder cannot be prepared: {error.strerror}.", hint="Look at the node's disk.") from error
-        if limit:
-            self._stats.disk.bytes = used
-        if limit and used > limit:
-            raise DiskFull(
-                f"The server's files take {used // 1_048_576} MiB, more than its {limit // 1_048_576} MiB.", hint="Delete files first."
-            )
 
     async def _rewrite_files(self) -> None:
         """As the egg wants its configuration files; what was left alone is told at the console, and the start goes on (Wings)."""

@@ -169,6 +169,6 @@ class SftpServer:
                     session.end(error.message)
                 if self._config.sftp.idle_timeout and session.used_at < idle_before:
                     session.end("Nothing was asked for a long time.")
-            for volume in {session.volume for session in self._sessions if session.volume.quota.stale}:
+            for volume in {session.volume for session in self._sessions if session.volume.stale}:
                 self._tasks.spawn("count files", asyncio.to_thread(volume.count))
             await self._ledger.send_due()

@@ -19,7 +19,7 @@ from agent.filesystem.walk import Found, walk
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[Rooted]:
     (tmp_path / "server").mkdir()
-    made = Rooted(Root(tmp_path / "server"), Quota(lambda: 0, lambda: 0.0), None, None)
+    made = Rooted(Root(tmp_path / "server"), Quota(lambda: 0), None, None)
     yield made
     made.close()
 

@@ -38,7 +38,7 @@ class Desk:
         self.limit = 0
 
     def files(self, *denied: str) -> Rooted:
-        return Rooted(Root(self.inside), Quota(lambda: self.limit, lambda: 0.0), denylist(denied), None)
+        return Rooted(Root(self.inside), Quota(lambda: self.limit), denylist(denied), None)
 
     def unpack(self, archive: bytes, into: str = "/", *denied: str, caps: Caps | None = None) -> int:
         (self.inside / "archive").write_bytes(archive)

@@ -26,7 +26,7 @@ class Place:
 
     def files(self, *patterns: str, limit: int = 0) -> Rooted:
         self.limit = limit
-        made = Rooted(Root(self.inside, self.resolver), Quota(lambda: self.limit, lambda: 0.0), denylist(patterns), None)
+        made = Rooted(Root(self.inside, self.resolver), Quota(lambda: self.limit), denylist(patterns), None)
         self.opened.append(made)
         return made
 

@@ -2,14 +2,12 @@
 
 import os
 import threading
-from pathlib import Path
 
 import pytest
 
-from agent.filesystem.quota import STALE_SECONDS, Quota
+from agent.filesystem.quota import BLOCK, Quota, rounded, taken
 from agent.filesystem.refusals import QuotaExceeded
 from agent.filesystem.rooted import Rooted
-from agent.filesystem.usage import usage
 from core.errors import AerieError
 from tests.agent.filesystem.conftest import Place
 
@@ -17,50 +15,68 @@ NEW = os.O_RDWR
 
 
 def test_quo_2_each_growth_is_reserved(place: Place) -> None:
-    files = place.files(limit=1000)
+    files = place.files(limit=2 * BLOCK)
     descriptor = files.create(b"x", NEW)
-    files.write(descriptor, b"x" * 600, 0)
-    files.write(descriptor, b"y" * 600, 0)
-    assert files.quota.used == 600, "writing the same place again takes nothing"
+    files.write(descriptor, b"x" * 6000, 0)
+    files.write(descriptor, b"y" * 6000, 0)
+    assert files.quota.used == 2 * BLOCK, "writing the same place again takes nothing"
     with pytest.raises(QuotaExceeded):
-        files.write(descriptor, b"x" * 500, 600)
+        files.write(descriptor, b"x" * 5000, 6000)
     with pytest.raises(QuotaExceeded):
-        files.write(descriptor, b"x", 5000)  # a sparse file counts with its size
+        files.write(descriptor, b"x", 50_000)  # a hole must fit, too: it could be filled later
     with pytest.raises(QuotaExceeded):
-        files.resize(descriptor, 1001)
-    files.write(descriptor, b"x" * 400, 600)  # exactly full is not over
-    assert os.fstat(descriptor).st_size == 1000
+        files.resize(descriptor, 6000 + 2 * BLOCK)
+    files.write(descriptor, b"x" * (2 * BLOCK - 6000), 6000)  # exactly full is not over
+    assert os.fstat(descriptor).st_size == 2 * BLOCK
+    assert not files.quota.over
     os.close(descriptor)
 
 
+def test_quo_2_a_hole_takes_nothing_until_it_is_filled(place: Place) -> None:
+    files = place.files(limit=100 * BLOCK)
+    descriptor = files.create(b"x", NEW)
+    files.resize(descriptor, 90 * BLOCK)
+    assert files.quota.used == 0
+    files.write(descriptor, b"x" * BLOCK, 10 * BLOCK)
+    files.write(descriptor, b"xx", 21 * BLOCK - 1)
+    assert files.quota.used == 3 * BLOCK == taken(os.fstat(descriptor))
+    files.resize(descriptor, 15 * BLOCK)
+    assert files.quota.used == BLOCK
+    os.close(descriptor)
+    files.remove_file(b"x")
+    assert files.quota.used == 0
+
+
 def test_what_goes_away_is_given_back(place: Place) -> None:
-    files = place.files(limit=1000)
+    files = place.files(limit=10 * BLOCK)
     for name in (b"x", b"y"):
         descriptor = files.create(name, NEW)
-        files.write(descriptor, b"x" * 400, 0)
+        files.write(descriptor, b"x" * 4 * BLOCK, 0)
         os.close(descriptor)
+    assert files.quota.used == 8 * BLOCK
     files.rename(b"x", b"y", replace=True)
-    assert files.quota.used == 400
-    files.resize_path(b"y", 100)
-    assert files.quota.used == 100
+    assert files.quota.used == 4 * BLOCK
+    files.resize_path(b"y", BLOCK)
+    assert files.quota.used == BLOCK
     files.make_hard_link(b"y", b"z")
     files.remove_file(b"y")
-    assert files.quota.used == 100, "its other name still holds it"
+    assert files.quota.used == BLOCK, "its other name still holds it"
     files.rename(b"z", b"z", replace=True)
-    assert files.quota.used == 100
+    assert files.quota.used == BLOCK
     files.remove_file(b"z")
     assert files.quota.used == 0
 
 
 def test_quo_1_parallel_writers_cannot_share_the_last_byte(place: Place) -> None:
-    files = place.files(limit=10_000)
+    limit = 100 * BLOCK
+    files = place.files(limit=limit)
     refused = []
 
     def one(number: int) -> None:
         descriptor = files.create(b"f%d" % number, NEW)
-        for at in range(200):
+        for at in range(1000):
             try:
-                files.write(descriptor, b"x" * 10, at * 10)
+                files.write(descriptor, b"x" * 1024, at * 1024)
             except QuotaExceeded:
                 refused.append(number)
                 break
@@ -71,67 +87,42 @@ def test_quo_1_parallel_writers_cannot_share_the_last_byte(place: Place) -> None
         thread.start()
     for thread in threads:
         thread.join()
-    total = sum(file.stat().st_size for file in place.inside.iterdir())
-    assert total == files.quota.used == 10_000
-    assert refused
+    total = sum(rounded(file.stat().st_size) for file in place.inside.iterdir())
+    assert total == files.quota.used == limit
+    assert len(refused) == 8
 
 
 def test_quo_3_the_count_is_never_negative() -> None:
-    quota = Quota(lambda: 100, lambda: 0.0)
+    quota = Quota(lambda: 100)
     quota.release(50)
     quota.release(-50)
     quota.reserve(-50)
+    quota.hold(-50)
+    quota.drop(50)
+    quota.settle(50)
+    assert quota.used == 0
+    quota.measured(20, quota.mark())
+    quota.release(10**19)
     assert quota.used == 0
     quota.reserve(100)
     with pytest.raises(QuotaExceeded, match="quota exceeded"):
         quota.reserve(1)
 
 
-def test_quo_5_the_walk_counts_a_file_once_and_follows_no_link(place: Place) -> None:
-    (place.inside / "d" / "e").mkdir(parents=True)
-    (place.inside / "d" / "x").write_bytes(b"x" * 100)
-    os.link(place.inside / "d" / "x", place.inside / "second")
-    (place.inside / "d" / "e" / "y").write_bytes(b"y" * 10)
-    (place.inside / "out").symlink_to(place.outside)
-    os.mkfifo(place.inside / "pipe")
-    files = place.files()
-    assert usage(files.descriptor) == 110
-    assert usage(files.descriptor) == 110, "a walk leaves the descriptor as it was"
-
-
-def test_a_walk_goes_on_where_a_folder_is_too_deep(tmp_path: Path) -> None:
-    here = os.open(tmp_path, os.O_RDONLY)
-    try:
-        root = os.dup(here)
-        for _ in range(400):
-            os.mkdir("d", dir_fd=here)
-            deeper = os.open("d", os.O_RDONLY, dir_fd=here)
-            os.close(here)
-            here = deeper
-        (tmp_path / "x").write_bytes(b"x" * 7)
-        assert usage(root) == 7
-        os.close(root)
-    finally:
-        os.close(here)
-
-
-def test_a_count_is_renewed_when_it_is_old_and_keeps_what_changed_meanwhile() -> None:
-    now = 0.0
-    quota = Quota(lambda: 0, lambda: now)
-    assert quota.stale
-    assert not quota.counted
-
-    def walk() -> int:
-        quota.reserve(5)
-        return 100
-
-    quota.count(walk)
+def test_what_changed_while_it_was_measured_is_added() -> None:
+    quota = Quota(lambda: 0)
+    quota.reserve(7)
+    known, mark = quota.counted, quota.mark()
+    quota.reserve(5)
+    quota.measured(100, mark)
+    assert (known, quota.counted) == (False, True)
     assert quota.used == 105
-    quota.count(lambda: 1)
-    assert quota.used == 105, "a fresh count is not made again"
-    now = STALE_SECONDS * 2
-    quota.count(lambda: 1)
-    assert quota.used == 1
+    quota.hold(1000)
+    quota.measured(1, quota.mark())
+    assert quota.used == 1001, "what no measurement can see stays held"
+    quota.settle(600)
+    quota.drop(400)
+    assert quota.used == 601
 
 
 def test_a_disk_that_fails_gives_back_what_was_reserved(place: Place) -> None:
@@ -145,11 +136,12 @@ def test_a_disk_that_fails_gives_back_what_was_reserved(place: Place) -> None:
 
 
 def test_appending_is_charged(place: Place) -> None:
-    files: Rooted = place.files(limit=10)
+    files: Rooted = place.files(limit=BLOCK)
     descriptor = files.create(b"log", os.O_WRONLY | os.O_APPEND)
-    files.append(descriptor, b"12345")
-    files.append(descriptor, b"67890")
+    files.append(descriptor, b"1" * 1000)
+    files.append(descriptor, b"2" * (BLOCK - 1000))
     with pytest.raises(QuotaExceeded):
         files.append(descriptor, b"!")
     os.close(descriptor)
-    assert (place.inside / "log").read_bytes() == b"1234567890"
+    assert (place.inside / "log").stat().st_size == BLOCK
+    assert files.quota.used == BLOCK
