@@ -15,7 +15,14 @@ T = TypeVar("T")
 class Listener(Generic[T]):
     """One reader's bounded queue. Use as a context manager, or call `close`; iterate, or `drain` a batch."""
 
-    def __init__(self, capacity: int, budget: int | None, size_of: Callable[[T], int], on_close: Callable[["Listener[T]"], None]) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        budget: int | None,
+        size_of: Callable[[T], int],
+        on_close: Callable[["Listener[T]"], None],
+        woken: Callable[[], None] | None = None,
+    ) -> None:
         self._items: deque[T] = deque()
         self._capacity = capacity
         self._budget = budget
@@ -23,6 +30,7 @@ class Listener(Generic[T]):
         self._size = 0
         self._wake = asyncio.Event()
         self._on_close = on_close
+        self._woken = woken
         self.closed = False
         self.dropped = 0
         """Items lost since the listener was opened."""
@@ -37,6 +45,8 @@ class Listener(Generic[T]):
             self._size -= self._size_of(self._items.popleft())
             self.dropped += 1
         self._wake.set()
+        if self._woken is not None:
+            self._woken()
 
     async def drain(self, most: int = 1_000_000) -> list[T]:
         """Wait until there is something, then take up to `most` items at once. An empty list means closed."""
@@ -54,6 +64,19 @@ class Listener(Generic[T]):
         self._size -= sum(map(self._size_of, taken))
         return taken
 
+    def take(self, most: int) -> list[T]:
+        """What is there now, oldest first: at least one item, and no more once they weigh `most` by the fanout's measure."""
+        taken, weight = [], 0
+        while self._items and weight < most:
+            item = self._items.popleft()
+            weight += self._size_of(item)
+            taken.append(item)
+        self._size -= weight
+        return taken
+
+    def __len__(self) -> int:
+        return len(self._items)
+
     async def __aiter__(self) -> AsyncIterator[T]:
         while batch := await self.drain(1):
             yield batch[0]
@@ -63,6 +86,8 @@ class Listener(Generic[T]):
             self.closed = True
             self._wake.set()
             self._on_close(self)
+            if self._woken is not None:
+                self._woken()
 
     def __enter__(self) -> Self:
         return self
@@ -78,9 +103,12 @@ class Fanout(Generic[T]):
         self._size_of = size_of
         self._listeners: list[Listener[T]] = []
 
-    def listen(self, capacity: int = 1000, budget: int | None = None) -> Listener[T]:
-        """Open a listener that holds at most `capacity` items and, with `budget`, at most that much by `size_of`."""
-        listener = Listener(capacity, budget, self._size_of, self._listeners.remove)
+    def listen(self, capacity: int = 1000, budget: int | None = None, woken: Callable[[], None] | None = None) -> Listener[T]:
+        """Open a listener that holds at most `capacity` items and, with `budget`, at most that much by `size_of`.
+
+        `woken` is called when there is something, and when it closes: for whoever waits for many listeners at once.
+        """
+        listener = Listener(capacity, budget, self._size_of, self._listeners.remove, woken)
         self._listeners.append(listener)
         return listener
 

@@ -4,22 +4,25 @@ A socket that reads slowly loses its oldest lines and is told how many; it never
 `aerie.*` frames go only to those who asked for them. Must never act on a server.
 """
 
+import asyncio
 import logging
 import uuid
 from contextlib import suppress
 
 from agent.api.admission import Admission
-from agent.api.frames import ConsoleFrames, Group, groups
+from agent.api.frames import ConsoleFrames, Group, frame, groups, message
 from agent.api.peer import Peer
+from agent.history.history import History
 from agent.server.console import Batch
 from agent.server.crash_record import REPLAYED_FOR
+from agent.server.reading import Reading
 from agent.server.server import Server
 from agent.server.standing import DaemonNotice, Event
 from core.clock import Clock
 from core.errors import AerieError
 from core.fanout import Listener
 from core.permissions import CONNECT
-from core.protocol.socket import JWT_DENIED, CrashReport, Outbound, PowerProgress, StateChange, StatsFrame
+from core.protocol.socket import JWT_DENIED, ConsolePlace, CrashReport, Outbound, PowerProgress, Resumed, StateChange, StatsFrame
 from core.supervise import Supervisor
 from core.vocabulary import ServerState
 
@@ -45,12 +48,15 @@ _GATES = {
 class Telling:
     """One socket's side that speaks. `batched` is set when the peer asked for Aerie's own frames."""
 
-    def __init__(self, peer: Peer, admission: Admission, server: Server, frames: ConsoleFrames, clock: Clock) -> None:
+    def __init__(self, peer: Peer, admission: Admission, server: Server, frames: ConsoleFrames, history: History, clock: Clock) -> None:
         self._peer = peer
         self._admission = admission
         self._server = server
         self._frames = frames
+        self._history = history
         self._clock = clock
+        self._reading: Reading | None = None
+        self._speaking: asyncio.Task[None] | None = None
         self._told_barred = False
         self._expired = False
         self.batched = False
@@ -58,11 +64,32 @@ class Telling:
     async def begin(self, tasks: Supervisor) -> None:
         """After the first sign-in: listen from now on, and say how the server stands."""
         tasks.spawn("events", self._tell_events(self._server.events.listen(1000)))
-        tasks.spawn("console", self._tell_console(self._server.console.listen(BACKLOG_LINES)))
+        self._read(tasks, self._opened())
         tasks.spawn("expiry", self._watch_expiry())
         await self._peer.send(Outbound.STATUS, self._server.state.value)
         if self._server.state is ServerState.OFFLINE and self._server.end_installation is None:
             await self.stats()
+
+    async def resume(self, tasks: Supervisor, place: ConsolePlace) -> None:
+        """Go on where the peer was: what it missed comes first, but for what this connection has told it already."""
+        before, reading = self._reading, self._opened()
+        shown = (before.began, before.last) if before is not None else None
+        found = place.after is not None and reading.go_back(place.after, place.boot, shown)
+        if not found and shown is not None:
+            reading.go_back(shown[1], self._server.console.count)
+        after = place.after if found and place.after is not None else reading.last
+        resumed = Resumed(after=after, boot=self._server.console.count, found=found)
+        await self._peer.send(Outbound.AERIE_RESUMED, resumed.model_dump_json())
+        self._read(tasks, reading)
+
+    def _opened(self) -> Reading:
+        if self._speaking is not None and self._reading is not None:
+            self._speaking.cancel()
+            self._reading.listener.close()
+        return Reading(self._server.uuid, self._server.console, self._history, BACKLOG_LINES)
+
+    def _read(self, tasks: Supervisor, reading: Reading) -> None:
+        self._reading, self._speaking = reading, tasks.spawn("console", self._tell_console(reading))
 
     def renewed(self) -> None:
         """The peer showed a good token (again)."""
@@ -131,16 +158,19 @@ class Telling:
                         if event.event is Outbound.DELETED:
                             await self._peer.close(1001, "server deleted")
 
-    async def _tell_console(self, listener: Listener[Batch]) -> None:
-        last = self._server.console.last_seq
-        with listener, suppress(ConnectionError):
+    async def _tell_console(self, reading: Reading) -> None:
+        with reading.listener as listener, suppress(ConnectionError):
+            async for batch in reading.missed():
+                if not await self._barred():
+                    await self._lines([batch], reading.lost_before(batch))
             while batches := await listener.drain():
                 if await self._barred():
-                    last = batches[-1].first_seq + len(batches[-1].lines) - 1
+                    reading.last = batches[-1].first_seq + len(batches[-1].lines) - 1
                     continue
                 for group in groups(batches):
-                    await self._lines(group, group[0].first_seq - last - 1)
-                    last = group[-1].first_seq + len(group[-1].lines) - 1
+                    lost = reading.lost_before(group[0])
+                    reading.last = group[-1].first_seq + len(group[-1].lines) - 1
+                    await self._lines(group, lost)
                 if sum(len(batch.lines) for batch in batches) >= FLOOD_LINES:
                     await self._clock.sleep(GATHER_SECONDS)
 
@@ -148,9 +178,9 @@ class Telling:
         if self.batched:
             await self._peer.write(self._frames.batched(group, max(0, lost)))
             return
-        if lost > 0:
-            await self._peer.send(Outbound.DAEMON_MESSAGE, f"{lost} console lines were left out: they came faster than they could be sent.")
-        await self._peer.write(self._frames.plain(group))
+        words = f"{lost} console lines were left out: they came faster than they could be sent."
+        told = frame(message(Outbound.DAEMON_MESSAGE, words)) if lost > 0 else b""
+        await self._peer.write(told + self._frames.plain(group))  # in one go: whoever is cut short here has told it all
 
     async def _watch_expiry(self) -> None:
         """Tell of a token's end a minute before, once at the end, and close when no new one comes within a minute."""

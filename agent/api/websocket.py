@@ -16,7 +16,7 @@ from agent.api.denials import Denials
 from agent.api.doors import Doors, Place, asker
 from agent.api.errors import answer
 from agent.api.frames import ConsoleFrames
-from agent.api.keys import CLOCK, CONFIG, CREDENTIALS, OUTBOX
+from agent.api.keys import CLOCK, CONFIG, CREDENTIALS, MANAGER, OUTBOX
 from agent.api.limits import GLOBAL, Limits
 from agent.api.origins import may_open
 from agent.api.peer import Peer
@@ -27,7 +27,7 @@ from core.addresses import Network
 from core.errors import AerieError, Invalid, Unauthenticated
 from core.permissions import CONTROL_CONSOLE, CONTROL_RESTART, CONTROL_START, CONTROL_STOP
 from core.protocol.remote import ActivityEntry
-from core.protocol.socket import SUSPENDED_CLOSE_CODE, Frame, Inbound, Outbound
+from core.protocol.socket import SUSPENDED_CLOSE_CODE, ConsolePlace, Frame, Inbound, Outbound
 from core.supervise import Supervisor
 from core.vocabulary import PowerSignal, ServerState
 
@@ -86,7 +86,7 @@ class Socket:
         self._admission = Admission(server.uuid, request.app[CONFIG].api, request.app[CREDENTIALS], request.app[DENIALS], self._clock)
         self.peer = Peer(request)
         frames = request.app[FRAMES].setdefault(server, ConsoleFrames())
-        self._telling = Telling(self.peer, self._admission, server, frames, self._clock)
+        self._telling = Telling(self.peer, self._admission, server, frames, request.app[MANAGER].history, self._clock)
         self.listening = False
         """Whether it signed in once and is told what happens."""
 
@@ -159,6 +159,8 @@ class Socket:
                 await self._telling.stats()
             case Inbound.BATCH:
                 self._telling.batched = True
+                if args.startswith("{"):
+                    await self._telling.resume(self._tasks, _place(args))
                 await self._telling.missed_crash()
 
     async def _note(self, event: str, **metadata: str) -> None:
@@ -192,3 +194,11 @@ class Socket:
         if not self.listening:
             self.listening = True
             await self._telling.begin(self._tasks)
+
+
+def _place(text: str) -> ConsolePlace:
+    """Where a reader was. Raises Invalid."""
+    try:
+        return ConsolePlace.model_validate_json(text)
+    except ValidationError:
+        raise Invalid('A place in the console is {"after": number, "boot": "name of the count"}.') from None

@@ -198,11 +198,14 @@ class Console:
     def begin(self, book: Book) -> None:
         """Go on counting where an earlier agent ended, and hand over each line from now on."""
         self._book = book
+        self._ring.clear()  # its numbers count back from the last one
         self.last_seq, self.outputs = book.last_seq, book.outputs
 
     def resume(self, seq: int, outputs: int | None, tail: list[str]) -> int:
         """Take up what was remembered for us; answers how many of the process's lines got numbers after that was written down."""
-        self.last_seq = max(self.last_seq, seq)
+        if seq > self.last_seq:
+            self._ring.clear()
+            self.last_seq = seq
         self.tail.extend(tail)
         if self._book is None or outputs is None or not self._book.gone_on:
             return 0
@@ -276,9 +279,22 @@ class Console:
         """The newest lines that are kept, oldest first."""
         return list(self._ring)[-count:] if count > 0 else []
 
-    def listen(self, lines: int = 8000) -> Listener[Batch]:
+    @property
+    def held(self) -> int:
+        """How many lines are kept in memory."""
+        return len(self._ring)
+
+    def remembered(self, after: int) -> Batch | None:
+        """The lines after a number, when all of them are kept in memory."""
+        count = self.last_seq - after
+        if not 0 < count <= len(self._ring):
+            return None
+        lines = self.history(count)
+        return Batch(after + 1, lines, sum(map(len, lines)))
+
+    def listen(self, lines: int = 8000, woken: Callable[[], None] | None = None) -> Listener[Batch]:
         """Open a listener that may fall behind by about `lines` lines, fewer when they are long, before it loses its oldest batches."""
-        return self.fanout.listen(capacity=lines, budget=lines)
+        return self.fanout.listen(capacity=lines, budget=lines, woken=woken)
 
     def close(self) -> None:
         self.fanout.close()

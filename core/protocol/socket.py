@@ -4,6 +4,7 @@ A frame is one JSON object in a text message: `{"event": name, "args": [text, â€
 
 Aerie's extension: after `auth`, a client may send the event `aerie.batch`. From then on it receives `aerie.console` instead of
 `console output`, and also `aerie.state`, `aerie.power` and `aerie.crash`. A client that never asks sees exactly what Wings would send it.
+With a ConsolePlace as its argument, `aerie.resumed` answers, and then come the lines after that number before any others.
 """
 
 from datetime import datetime
@@ -52,6 +53,7 @@ class Outbound(StrEnum):
     AERIE_STATE = "aerie.state"
     AERIE_POWER = "aerie.power"
     AERIE_CRASH = "aerie.crash"
+    AERIE_RESUMED = "aerie.resumed"
 
 
 JWT_EXPIRED = "jwt: exp claim is invalid"
@@ -156,6 +158,23 @@ class ConsoleBatch(Wire):
     first_seq: int
     lines: list[str]
     dropped: int = 0
+    boot: str = ""
+    """The count that the numbers belong to, when the reader knows it; not sent with each batch."""
+
+
+class ConsolePlace(Wire):
+    """How far a reader got: the last line's number, and the count it belongs to. Without a number it begins now."""
+
+    after: int | None = None
+    boot: str = ""
+
+
+class Resumed(Wire):
+    """`aerie.resumed`: lines come from the one after `after` on. `found` is False where the place that was named says nothing here."""
+
+    after: int
+    boot: str
+    found: bool
 
 
 class SocketClaims(Wire):

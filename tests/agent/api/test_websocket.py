@@ -243,3 +243,33 @@ async def test_what_a_person_does_through_a_socket_is_reported(bench: Bench, mon
         ("server:console.command", {"command": "say hi"}),
     ]
     assert {(entry["user"], entry["server"], entry["ip"]) for entry in done} == {("u", bench.uuid, "127.0.0.1")}
+
+
+async def test_a_reader_that_comes_back_gets_what_it_missed_and_goes_on(bench: Bench) -> None:
+    console = bench.agent.manager.get(bench.uuid).console
+    console.add_output([f"line {number}" for number in range(1, 11)])
+    async with opened(bench, "*") as socket:
+        await socket.send_json({"event": "aerie.batch", "args": [json.dumps({"after": 4, "boot": console.count})]})
+        resumed = json.loads((await seen(socket, "aerie.resumed"))["args"][0])
+        assert resumed == {"after": 4, "boot": console.count, "found": True}
+        batch = ConsoleBatch.model_validate_json((await seen(socket, "aerie.console"))["args"][0])
+        assert (batch.first_seq, batch.lines, batch.dropped) == (5, [f"line {number}" for number in range(5, 11)], 0)
+        console.add_output(["line 11"])
+        batch = ConsoleBatch.model_validate_json((await seen(socket, "aerie.console"))["args"][0])
+        assert (batch.first_seq, batch.lines, batch.dropped) == (11, ["line 11"], 0)
+
+
+async def test_a_reader_with_a_place_that_says_nothing_here_begins_now(bench: Bench) -> None:
+    console = bench.agent.manager.get(bench.uuid).console
+    console.add_output(["one", "two"])
+    for place in ({"after": 1, "boot": "another"}, {"after": 77, "boot": console.count}, {}):
+        async with opened(bench, "*") as socket:
+            await socket.send_json({"event": "aerie.batch", "args": [json.dumps(place)]})
+            resumed = json.loads((await seen(socket, "aerie.resumed"))["args"][0])
+            assert resumed == {"after": console.last_seq, "boot": console.count, "found": False}
+            console.add_output(["more"])
+            batch = ConsoleBatch.model_validate_json((await seen(socket, "aerie.console"))["args"][0])
+            assert (batch.first_seq, batch.dropped) == (console.last_seq, 0)
+    async with opened(bench, "*") as socket:
+        await socket.send_json({"event": "aerie.batch", "args": ['{"after": "x"}']})
+        assert "place in the console" in (await seen(socket, "daemon error"))["args"][0]
