@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from agent.api.app import make_app
 from agent.api.keys import SftpDoor
 from agent.api.listening import listening
+from agent.backups.desk import BackupDesk
 from agent.credentials import Credentials
 from agent.fetching import Fetcher
 from agent.files import FileDesk
@@ -44,6 +45,7 @@ class Agent:
     url: str
     manager: ServerManager
     sftp: SftpServer
+    backups: BackupDesk
 
 
 @asynccontextmanager
@@ -75,14 +77,20 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         sftp = SftpServer(config, manager.get, remote.sftp_auth, outbox.activity, clock, tasks)
         desk = FileDesk()
         stack.push_async_callback(asyncio.to_thread, desk.close)
-        pulls = Pulls(Fetcher(config.pull, [urlsplit(config.remote.url).hostname or ""]), config.pull.most_mib, desk, tasks)
-        app = make_app(manager, runtime, outbox, config, credentials, clock, tasks, SftpDoor(sftp.end_sessions), desk, pulls)
+        fetcher = Fetcher(config.pull, [urlsplit(config.remote.url).hostname or ""])
+        pulls = Pulls(fetcher, config.pull.most_mib, desk, tasks)
+        backups = BackupDesk(config.backups, folder, remote, outbox, fetcher, clock, tasks)
+        backups.end_sessions = lambda server: sftp.end_sessions("", [server], "The server is being restored from a backup.")
+        app = make_app(manager, runtime, outbox, config, credentials, clock, tasks, SftpDoor(sftp.end_sessions), desk, pulls, backups)
         tls = await asyncio.to_thread(server_tls, config.api.certificate, config.api.key, "api")
         port = await stack.enter_async_context(listening(app, config.api, tls.context if tls else None))
         if tls is not None:
             tasks.run("certificate", lambda: tls.run(clock))
         host = "127.0.0.1" if config.api.host in ("0.0.0.0", "::") else config.api.host
+        await backups.prepare()
+        manager.greet = backups.greet
         await manager.boot()
+        await backups.begin_work()
         outbox.begin()
         stack.push_async_callback(sftp.close)
         if config.sftp.enabled:
@@ -90,7 +98,7 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
                 await sftp.start()
             except NotConfigured as error:  # games go on without it, and people can still use Discord
                 log.error("%s", error)
-        yield Agent(port, f"{'https' if tls else 'http'}://{host}:{port}", manager, sftp)
+        yield Agent(port, f"{'https' if tls else 'http'}://{host}:{port}", manager, sftp, backups)
 
 
 def _runtime(config: AgentConfig, clock: Clock) -> Runtime:

@@ -70,6 +70,7 @@ class FileDesk:
 
 def check_free(server: Server) -> None:
     """Raises ServerBusy while the files belong to an installation, a restore or a transfer."""
+    server.check_held()
     if server.end_installation is not None:
         raise ServerBusy("The server is being installed.", hint="Try again when that is done.")
 

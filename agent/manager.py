@@ -8,7 +8,7 @@ import contextlib
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from agent.filesystem.disks import Disks
 from agent.history.history import History
@@ -55,6 +55,8 @@ class ServerManager:
         self._writing = asyncio.Lock()
         self._unheard = False
         """Whether the control plane is still to be told that we have booted."""
+        self.greet: Callable[[Server], None] = lambda server: None
+        """Told of each server that comes to live here, before anything is done with it; given by the app."""
         self.ready = asyncio.Event()
         """Set once every known server was looked at."""
 
@@ -135,6 +137,7 @@ class ServerManager:
         server = Server(configuration, self._runtime, self._config, self._clock, self._tasks, refresh, changed, self._gate, self._disks)
         server.console.begin(self.history.book(server.uuid))
         self._servers[server.uuid] = server
+        self.greet(server)
         return server
 
     async def create(self, wanted: CreateServer) -> None:

@@ -22,6 +22,7 @@ from core.agent_settings import RemoteSection
 from core.clock import Clock
 from core.config import wings_file
 from core.errors import AerieError, Forbidden, NotConfigured, NotFound
+from core.protocol.backups import UploadUrls
 from core.protocol.remote import ACCEPT, InstallScript, RemoteError, ServerEntry, ServerPage, SftpAuth, SftpGrant
 from core.protocol.settings import ServerConfiguration, Wire
 
@@ -87,6 +88,11 @@ class Remote:
 
     async def install_script(self, uuid: str) -> InstallScript:
         return self._read(InstallScript, await self._ask("GET", f"/servers/{uuid}/install"), "/servers/…/install")
+
+    async def backup_urls(self, backup: str, size: int) -> UploadUrls:
+        """Where a backup of so many bytes is to be sent in parts. Raises Forbidden and AerieError when the control plane refuses."""
+        body = await self._ask("GET", f"/backups/{backup}", query={"size": str(size)})
+        return self._read(UploadUrls, body, "/backups/…")
 
     async def deliver(self, path: str, body: Any) -> int:
         """One try to post something; answers the status. Raises ControlPlaneAway when nothing came back."""

@@ -113,6 +113,23 @@ class DockerSection(Section):
     """Seconds an image may take to be pulled."""
 
 
+class BackupSection(Section):
+    """Backups of servers' files on this node."""
+
+    directory: Path | None = None
+    """Folder of the backups; empty means `backups` in root_directory. Another disk than that of the servers' files is best."""
+    at_once: int = Field(default=1, ge=1)
+    """Backups and restores at the same time on this node; more wait their turn."""
+    compression: Literal["gz", "zst"] = "gz"
+    """`gz` as Wings has it, or `zst`: smaller and faster, for those who need no other tool to open them."""
+    safety: bool = True
+    """Keep a backup of what is there before a restore replaces it, so that the restore can be undone."""
+    safety_days: int = Field(default=7, ge=1)
+    """Days such a safety backup is kept."""
+    prove_hours: float = Field(default=24.0, ge=0)
+    """Every so many hours the backup that was not proven for longest is read whole and held against its list; 0 never does."""
+
+
 class PullSection(Section):
     """Files that servers' people have fetched from the internet, and backups fetched for a restore."""
 

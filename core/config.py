@@ -19,6 +19,7 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
 from core.agent_settings import (
     ApiSection,
+    BackupSection,
     CrashSection,
     DockerSection,
     HistorySection,
@@ -85,6 +86,7 @@ class AgentConfig(Config):
     system: SystemSection = Field(default_factory=SystemSection)
     docker: DockerSection = Field(default_factory=DockerSection)
     install: InstallSection = Field(default_factory=InstallSection)
+    backups: BackupSection = Field(default_factory=BackupSection)
     pull: PullSection = Field(default_factory=PullSection)
     power: PowerSection = Field(default_factory=PowerSection)
     sftp: SftpSection = Field(default_factory=SftpSection)

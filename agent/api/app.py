@@ -11,11 +11,12 @@ from agent.api.auth import bearer
 from agent.api.denials import Denials
 from agent.api.doors import Doors, trusted
 from agent.api.errors import Handler, answer, errors, numbered
-from agent.api.keys import CLOCK, CONFIG, CREDENTIALS, FILES, MANAGER, OUTBOX, PULLS, RUNTIME, SFTP, TASKS, SftpDoor
+from agent.api.keys import BACKUPS, CLOCK, CONFIG, CREDENTIALS, FILES, MANAGER, OUTBOX, PULLS, RUNTIME, SFTP, TASKS, SftpDoor
 from agent.api.listening import QUIET, Quiet, heard
 from agent.api.origins import headers, preflight, slashes
 from agent.api.signed_urls import URLS, SignedUrls
 from agent.api.system import read
+from agent.backups.desk import BackupDesk
 from agent.credentials import Credentials
 from agent.files import FileDesk
 from agent.manager import ServerManager
@@ -42,6 +43,7 @@ def make_app(
     sftp: SftpDoor,
     desk: FileDesk,
     pulls: Pulls,
+    backups: BackupDesk,
 ) -> web.Application:
     """The application; it owns nothing of what it is given. Raises NotConfigured."""
     doorways = [errors, heard, preflight, slashes, bearer(credentials), _not_yet]
@@ -49,7 +51,7 @@ def make_app(
     app.on_response_prepare.extend([headers(config), numbered])
     app[MANAGER], app[RUNTIME], app[OUTBOX], app[CREDENTIALS] = manager, runtime, outbox, credentials
     app[CONFIG], app[CLOCK], app[TASKS], app[SFTP] = config, clock, tasks, sftp
-    app[FILES], app[PULLS] = desk, pulls
+    app[FILES], app[PULLS], app[BACKUPS] = desk, pulls, backups
     app[QUIET], app[websocket.DOORS], app[websocket.PROXIES] = Quiet(), Doors(), trusted(config.api.trusted_proxies)
     app[websocket.DENIALS] = denials = Denials(clock)
     app[URLS] = SignedUrls(config.api, credentials, denials, clock)
@@ -111,6 +113,7 @@ async def _delete(request: web.Request) -> web.Response:
     server = servers.named(request)
     done = await servers.delete(request)
     request.app[PULLS].cancel_all(server.uuid)
+    request.app[BACKUPS].forget(server.uuid)
     request.app[SFTP].end_sessions("", [server.uuid])
     sockets = request.app[websocket.SOCKETS].get(server.uuid, set())
     await _send_away([socket for socket in sockets if not socket.listening], 1001, "server deleted")

@@ -2,12 +2,12 @@
 
 from aiohttp import web
 
-from agent.api import archives, files, people, pulls
+from agent.api import archives, backups, files, people, pulls
 
 
 def routes(server: str) -> list[web.RouteDef]:
     """`server` is the path of one server."""
-    below = f"{server}/files"
+    below, aerie = f"{server}/files", server.replace("/api/", "/api/aerie/", 1)
     return [
         web.get("/download/file", people.download_file),
         web.post("/upload/file", people.upload_file),
@@ -24,4 +24,12 @@ def routes(server: str) -> list[web.RouteDef]:
         web.get(f"{below}/pull", pulls.index),
         web.post(f"{below}/pull", pulls.begin),
         web.delete(f"{below}/pull/{{pull}}", pulls.cancel),
+        web.get("/download/backup", backups.download),
+        web.post(f"{server}/backup", backups.begin),
+        web.post(f"{server}/backup/{{backup}}/restore", backups.restore),
+        web.delete(f"{server}/backup/{{backup}}", backups.delete),
+        web.get(f"{aerie}/backups", backups.index),
+        web.get(f"{aerie}/backups/{{backup}}/files", backups.browse),
+        web.get(f"{aerie}/backups/{{backup}}/contents", backups.contents),
+        web.post(f"{aerie}/backups/{{backup}}/prove", backups.prove),
     ]

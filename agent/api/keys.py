@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from agent.backups.desk import BackupDesk
 from agent.credentials import Credentials
 from agent.files import FileDesk
 from agent.manager import ServerManager
@@ -34,3 +35,4 @@ SFTP = web.AppKey("sftp", SftpDoor)
 TASKS = web.AppKey("tasks", Supervisor)
 FILES = web.AppKey("files", FileDesk)
 PULLS = web.AppKey("pulls", Pulls)
+BACKUPS = web.AppKey("backups", BackupDesk)

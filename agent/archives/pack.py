@@ -31,22 +31,23 @@ class Packed:
     unreadable: list[bytes] = field(default_factory=list)
 
 
-Each = Callable[[Found, int, str], None]
-"""Told of each regular file: what it is, its size as packed, the sha256 of what was packed."""
+Each = Callable[[Found, int, int, str], None]
+"""Told of each regular file: what it is, where in the tar its header begins, its size as packed, the sha256 of what was packed."""
 
 
-def nobody(found: Found, size: int, digest: str) -> None:
+def nobody(found: Found, at: int, size: int, digest: str) -> None:
     """For `each`: nobody is told."""
 
 
 def pack(found: Iterable[Found], out: IO[bytes], *, below: bytes = b"", each: Each = nobody) -> Packed:
     """Write a tar of what `walk` found to `out`; names are taken from the folder `below`. Raises OSError of `out`."""
     packed = Packed()
-    counted = cast(IO[bytes], _Counted(out))
-    with tarfile.open(fileobj=counted, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape") as tar:
+    counted = _Counted(out)
+    sink = cast(IO[bytes], counted)
+    with tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape") as tar:
         tar.copybufsize = _PORTION  # type: ignore[attr-defined]
         for one in found:
-            _add(tar, one, _named(one.path, below), packed, each)
+            _add(tar, counted, one, _named(one.path, below), packed, each)
             tar.members.clear()  # type: ignore[attr-defined]  # else all of them are kept in memory
     return packed
 
@@ -71,7 +72,7 @@ def _named(path: bytes, below: bytes) -> bytes:
     return path[len(below) + 1 :] if below and path.startswith(below + b"/") else path
 
 
-def _add(tar: tarfile.TarFile, found: Found, name: bytes, packed: Packed, each: Each) -> None:
+def _add(tar: tarfile.TarFile, out: _Counted, found: Found, name: bytes, packed: Packed, each: Each) -> None:
     info = tarfile.TarInfo(os.fsdecode(name))
     info.mode, info.mtime = stat.S_IMODE(found.facts.st_mode) & MODE_BITS, int(found.facts.st_mtime)
     info.uid, info.gid = found.facts.st_uid, found.facts.st_gid
@@ -91,7 +92,7 @@ def _add(tar: tarfile.TarFile, found: Found, name: bytes, packed: Packed, each: 
             packed.unreadable.append(found.path)
             return
         try:
-            before = os.fstat(descriptor)
+            before, at = os.fstat(descriptor), out.tell()
             info.size = before.st_size
             content = Content(descriptor, before.st_size)
             tar.addfile(info, cast(IO[bytes], content))
@@ -101,7 +102,7 @@ def _add(tar: tarfile.TarFile, found: Found, name: bytes, packed: Packed, each: 
             os.close(descriptor)
         packed.files += 1
         packed.size += info.size
-        each(found, info.size, content.digest)
+        each(found, at, info.size, content.digest)
 
 
 def _changed(before: os.stat_result, after: os.stat_result) -> bool:

@@ -35,22 +35,29 @@ def unpack(files: Rooted, archive: bytes, into: bytes, seconds: Callable[[], flo
     """
     descriptor = files.open_read(archive)
     with os.fdopen(descriptor, "rb", buffering=_PORTION) as source:
-        return unpack_from(source, os.fstat(descriptor).st_size, files, into, Meter(caps, os.fstat(descriptor).st_size, seconds), archive)
+        return unpack_from(source, files, into, Meter(caps, os.fstat(descriptor).st_size, seconds), name=archive)
 
 
-def unpack_from(source: IO[bytes], packed: int, files: Rooted, into: bytes, meter: Meter, name: bytes = b"") -> int:
-    """As `unpack`, from an open archive of `packed` bytes; `name` names the file that a lone compressed one becomes."""
+def unpack_from(
+    source: IO[bytes], files: Rooted, into: bytes, meter: Meter, *, name: bytes = b"", links: bool = False
+) -> int:
+    """As `unpack`, from an open archive; `name` names the file that a lone compressed one becomes.
+
+    With `links`, for backups, symbolic links are made, after all else, so that nothing is written through them.
+    """
     beginning = source.read(BEGINNING)
     source.seek(0)
     packing = packing_of(beginning)
     target = _Target(files, into, meter)
     try:
         if packing is Packing.ZIP:
-            _zip(source, target, packed)
+            _zip(source, target)
         else:
             _tar_or_one(source, packing, target, name)
     except _BROKEN as error:
         raise ArchiveRefused(f"The archive is broken or encrypted: {error}.", hint="Pack it again.") from error
+    if links:
+        target.make_links()
     return target.files_out
 
 
@@ -62,6 +69,7 @@ class _Target:
         self._into = normal(into)
         self.meter = meter
         self._made: set[bytes] = set()
+        self._links: list[tuple[bytes, bytes]] = []
         self.files_out = 0
 
     def _place(self, name: bytes) -> bytes | None:
@@ -103,6 +111,18 @@ class _Target:
             self._files.set_mode(place, (mode & MODE_BITS) or FILE_MODE)
             if modified is not None and modified > 0:
                 self._files.set_times(place, modified, modified)
+
+    def link(self, name: bytes, to: bytes) -> None:
+        """Remember a symbolic link for `make_links`."""
+        if (place := self._place(name)) is not None and to:
+            self._links.append((place, to))
+
+    def make_links(self) -> None:
+        """As they were, wherever they lead: nothing of ours follows one out. What stands in the way of one stays."""
+        for place, to in self._links:
+            with suppress(AerieError):
+                self._folders(place.rpartition(b"/")[0])
+                self._files.restore_link(to, place)
 
     def _folders(self, place: bytes) -> None:
         if place in self._made:
@@ -150,6 +170,8 @@ def _tar(stream: Readable, target: _Target) -> None:
                 target.folder(name)
             elif member.isreg() and (content := tar.extractfile(member)) is not None:
                 target.file(name, member.mode, float(member.mtime), cast(Readable, content), metered=True)
+            elif member.issym():
+                target.link(name, os.fsencode(member.linkname))
             tar.members.clear()  # type: ignore[attr-defined]  # else all of them are kept in memory
 
 
@@ -166,7 +188,7 @@ class _Bounded:
         return self._source.read(size)
 
 
-def _zip(source: IO[bytes], target: _Target, packed: int) -> None:
+def _zip(source: IO[bytes], target: _Target) -> None:
     with zipfile.ZipFile(cast(IO[bytes], _Bounded(source))) as archive:
         for member in archive.infolist():
             name = member.filename.encode("utf-8", "surrogateescape")

@@ -3,7 +3,6 @@
 It hides what the host manages from people with file rights. It is no secret kept from the game, which reads its own folder as it likes.
 """
 
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -20,7 +19,7 @@ class Denylist:
 
     def denies(self, path: bytes) -> bool:
         """Whether the file or folder (relative to the root, normal) or a folder above it matches."""
-        text = os.fsdecode(path)
+        text = path.decode("utf-8", "replace")
         return bool(text) and (self._spec.match_file(text) or self._spec.match_file(text + "/"))
 
     def check(self, path: bytes) -> None:

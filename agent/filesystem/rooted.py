@@ -199,6 +199,24 @@ class Rooted:
             if self._owner is not None:
                 os.chown(name, *self._owner, dir_fd=at, follow_symlinks=False)
 
+    def restore_link(self, target: bytes, path: bytes) -> None:
+        """A symbolic link with this text, for backups: it may lead anywhere, as the game itself may make them. Replaces a link, no more."""
+        with self.parent(path) as (at, name), translated():
+            if (facts := self._there(at, name)) is not None:
+                if not stat.S_ISLNK(facts.st_mode):
+                    raise Conflict("Something with this name is there already.")
+                os.unlink(name, dir_fd=at)
+            os.symlink(target, name, dir_fd=at)
+            if self._owner is not None:
+                os.chown(name, *self._owner, dir_fd=at, follow_symlinks=False)
+
+    @staticmethod
+    def _there(folder: int, name: bytes) -> os.stat_result | None:
+        try:
+            return os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
     def make_hard_link(self, old: bytes, new: bytes) -> None:
         """A second name for a regular file inside."""
         with self.parent(old) as (from_, name), self.parent(new) as (to, fresh), translated():

@@ -61,11 +61,11 @@ class Volume:
     def denied(self) -> Denylist | None:
         return denylist(self._settings().egg.file_denylist)
 
-    def open(self) -> Rooted:
-        """In a thread. Raises NotFound while there is no folder."""
+    def open(self, *, guarded: bool = True) -> Rooted:
+        """In a thread. Not `guarded` by the denylist are backups alone. Raises NotFound while there is no folder."""
         root = Root(self.folder)
         owner = root.owner if self._owner is not None and root.owner[0] else self._owner
-        return Rooted(root, self.quota, self.denied(), owner)
+        return Rooted(root, self.quota, self.denied() if guarded else None, owner)
 
     def prepare(self) -> None:
         """In a thread, while nothing runs: make the folder. Raises OSError."""

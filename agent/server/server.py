@@ -72,6 +72,8 @@ class Server:
             self.power, self._queue, clock, tasks, gate or StartGate(), lambda: self.configuration.settings.aerie_priority
         )
         self._crashes = CrashWatch(config.crash)
+        self.held = ""
+        """What is being done to it that allows no power signal and no change of its files, as the end of "The server is …"."""
         self.end_installation: Callable[[str], None] | None = None
         """Ends the installation that is under way, if one is; given by whoever installs."""
         self.install_failed = False
@@ -125,6 +127,7 @@ class Server:
             if signal is not PowerSignal.KILL:
                 raise ServerBusy("The server is being installed.", hint="Wait until that is done, or end it with kill.")
             self.end_installation("Somebody ended it.")
+        self.check_held()
         if self.suspended and signal in (PowerSignal.START, PowerSignal.RESTART):
             raise ServerSuspended("The server is suspended.", hint="An administrator can lift the suspension.")
         self._own_start.forget()
@@ -136,6 +139,11 @@ class Server:
         await self._wish.kept()
         return signal_id
 
+    def check_held(self) -> None:
+        """Raises ServerBusy while something holds it."""
+        if self.held:
+            raise ServerBusy(f"The server is {self.held}.", hint="Try again when that is done.")
+
     @property
     def power_busy(self) -> bool:
         return self._queue.busy()
@@ -146,6 +154,13 @@ class Server:
             return True
         self._steps.stop_within(limit)
         return await self._steps.wait_gone(limit + self._patience)
+
+    async def stopped_gently(self, limit: float) -> bool:
+        """Ask it to stop and wait so many seconds, killing nothing; whether it is offline in the end."""
+        if self._standing.offline:
+            return True
+        self._queue.send(PowerSignal.STOP)
+        return await self._steps.wait_gone(limit)
 
     def check_command(self, text: str) -> None:
         """Whether this can be typed now. Raises Invalid or ServerOffline."""

@@ -154,6 +154,7 @@ class SftpServer:
         server = self._find(grant.server)
         if server.suspended:
             raise ServerSuspended("The server is suspended.", hint="An administrator can lift the suspension.")
+        server.check_held()
         if server.end_installation is not None:
             raise ServerBusy("The server is being installed.", hint="Sign in again when that is done.")
 

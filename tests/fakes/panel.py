@@ -44,6 +44,8 @@ class Panel:
     rude: str = ""
     """Answer everything with this text, when set."""
     requests: list[str] = field(default_factory=list)
+    upload_urls: dict[str, Any] = field(default_factory=dict)
+    """Answers of the calls that ask where a backup's parts are to go, by backup."""
 
     @property
     def activity(self) -> list[ActivityEntry]:
@@ -107,6 +109,13 @@ async def standing(token: NodeToken) -> AsyncIterator[Panel]:
         panel.posts.append(("/activity", await request.json()))
         return web.Response(status=204)
 
+    async def backup(request: web.Request) -> web.Response:
+        panel.posts.append((request.path.removeprefix("/api/remote"), await request.json()))
+        return web.Response(status=204)
+
+    async def upload_urls(request: web.Request) -> web.Response:
+        return web.json_response(panel.upload_urls[request.match_info["backup"]])
+
     async def reset(request: web.Request) -> web.Response:
         panel.resets += 1
         return web.Response(status=204)
@@ -121,6 +130,9 @@ async def standing(token: NodeToken) -> AsyncIterator[Panel]:
             web.get("/api/remote/servers/{uuid}", show),
             web.get("/api/remote/servers/{uuid}/install", script),
             web.post("/api/remote/servers/{uuid}/install", installed),
+            web.get("/api/remote/backups/{backup}", upload_urls),
+            web.post("/api/remote/backups/{backup}", backup),
+            web.post("/api/remote/backups/{backup}/restore", backup),
         ]
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)

@@ -42,7 +42,7 @@ def test_files_folders_links_and_odd_names_are_kept(files: Rooted, tmp_path: Pat
     (inside / os.fsdecode(b"caf\xe9")).write_bytes(b"latin")
     os.mkfifo(inside / "pipe")
     digests: dict[bytes, str] = {}
-    done, tar = packed(walk(files, b"/"), each=lambda found, size, digest: digests.__setitem__(found.path, digest))
+    done, tar = packed(walk(files, b"/"), each=lambda found, at, size, digest: digests.__setitem__(found.path, digest))
     assert sorted(tar.getnames()) == sorted([os.fsdecode(b"caf\xe9"), "link", "world", "world/empty", "world/level.dat"])
     assert tar.getmember("link").linkname == "world/level.dat"
     assert (done.files, done.size, done.torn, done.unreadable) == (2, 10, [], [])

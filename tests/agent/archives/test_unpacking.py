@@ -167,7 +167,7 @@ def test_arc_5_time_has_a_limit(desk: Desk) -> None:
     files = desk.files()
     archive = tar_of(*HONEST)
     with pytest.raises(ArchiveRefused, match="too long"):
-        unpack_from(io.BytesIO(archive), len(archive), files, b"", Meter(Caps(), len(archive), lambda: float(next(now))))
+        unpack_from(io.BytesIO(archive), files, b"", Meter(Caps(), len(archive), lambda: float(next(now))))
     files.close()
 
 

@@ -96,3 +96,10 @@ def test_what_is_not_listed_is_free(place: Place) -> None:
     write(files, b"cfg/free.txt", b"free")
     assert read(files, b"cfg/free.txt") == b"free"
     assert sorted(listed(files, b"cfg")) == ["free.txt", "host.conf"]
+
+
+def test_names_that_are_no_utf_8_are_judged_too() -> None:
+    denied = denylist(("*.conf",))
+    assert denied is not None
+    assert denied.denies(b"caf\xe9.conf")
+    assert not denied.denies(b"caf\xe9.txt")
