@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from agent.api import diagnostics, file_routes, history, power, servers, system, websocket
+from agent.api import diagnostics, file_routes, history, power, servers, stream, system, websocket
 from agent.api.auth import bearer
 from agent.api.denials import Denials
 from agent.api.doors import Doors, trusted
@@ -55,7 +55,7 @@ def make_app(
     app[QUIET], app[websocket.DOORS], app[websocket.PROXIES] = Quiet(), Doors(), trusted(config.api.trusted_proxies)
     app[websocket.DENIALS] = denials = Denials(clock)
     app[URLS] = SignedUrls(config.api, credentials, denials, clock)
-    app[websocket.SOCKETS] = {}
+    app[websocket.SOCKETS], app[stream.STREAMS] = {}, set()
     app[system.CPU_SEEN] = []
     app[websocket.FRAMES] = WeakKeyDictionary()
     one = "/api/servers/{server}"
@@ -81,6 +81,7 @@ def make_app(
             web.post(f"{one}/reinstall", servers.reinstall),
             web.get(f"{one}/ws", websocket.connect),
             web.get(f"{ours}/console", history.console),
+            web.get("/api/aerie/stream", stream.connect),
             web.post(f"{one}/ws/deny", _deny),
             *file_routes.routes(one),
         ]

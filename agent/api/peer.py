@@ -19,8 +19,8 @@ CLOSE_SECONDS = 2.0
 class Peer:
     """One open connection. Everything goes out in the order of the calls."""
 
-    def __init__(self, request: web.Request) -> None:
-        limit = LARGEST_MESSAGE + 1  # aiohttp refuses what is as long as its limit
+    def __init__(self, request: web.Request, largest: int = LARGEST_MESSAGE) -> None:
+        limit = largest + 1  # aiohttp refuses what is as long as its limit
         self.response = web.WebSocketResponse(timeout=CLOSE_SECONDS, heartbeat=PING_SECONDS, max_msg_size=limit, compress=False)
         self._request = request
 
