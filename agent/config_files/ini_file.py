@@ -57,7 +57,7 @@ def _set(lines: list[str], section: str, key: str, rule: Rule, around: str) -> N
     if put is None:
         return
     value = written(put).replace("\0", "")
-    value = re.sub(r"[\r\n]+", " ", value)
+    value = re.sub(r"[\r\n]+", " ", value).strip()  # readers do not see blanks around it, and each pass would add its own
     for at in places:
         found = _PAIR.match(lines[at])
         assert found is not None

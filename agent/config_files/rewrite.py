@@ -97,7 +97,11 @@ def _rewrite(files: Rooted, config: ConfigFile, interface: str) -> None:
     text = before.decode("utf-8", "surrogateescape")
     made = parser(text, rules(config.replace, interface))
     if made != text:
-        _put(files, where, made.encode("utf-8", "surrogateescape"), mode)
+        try:
+            data = made.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            raise Unparsable("would hold half a character") from None
+        _put(files, where, data, mode)
 
 
 def _read(descriptor: int, most: int) -> bytes:
