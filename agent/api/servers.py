@@ -72,7 +72,7 @@ async def logs(request: web.Request) -> web.Response:
     """The newest lines, at most 100 (Wings): what this agent remembers, else the engine's own log."""
     server = named(request)
     size = request.query.get("size", "")
-    count = min(int(size), MOST_LOG_LINES) if size.isascii() and size.isdigit() and int(size) > 0 else MOST_LOG_LINES
+    count = int(size) if size.isascii() and size.isdigit() and len(size) < 4 and 0 < int(size) < MOST_LOG_LINES else MOST_LOG_LINES
     lines = server.console.history(count)
     if not lines:
         try:

@@ -46,6 +46,8 @@ class Panel:
     requests: list[str] = field(default_factory=list)
     upload_urls: dict[str, Any] = field(default_factory=dict)
     """Answers of the calls that ask where a backup's parts are to go, by backup."""
+    heads: list[dict[str, str]] = field(default_factory=list)
+    """Headers of each request, and `body` for what it brought."""
 
     @property
     def activity(self) -> list[ActivityEntry]:
@@ -64,6 +66,7 @@ async def standing(token: NodeToken) -> AsyncIterator[Panel]:
     @web.middleware
     async def door(request: web.Request, handler: Any) -> web.StreamResponse:
         panel.requests.append(f"{request.method} {request.path}")
+        panel.heads.append({**request.headers, "body": await request.text()})
         await asyncio.sleep(panel.delay)
         if panel.rude:
             return web.Response(text=panel.rude)

@@ -174,9 +174,7 @@ async def test_another_process_with_the_same_number_is_not_measured(held: Held, 
         held.opened()
 
 
-async def test_a_number_that_changes_hands_while_it_is_opened_is_noticed(
-    held: Held, tree: Tree, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_number_that_changes_hands_while_it_is_opened_is_noticed(held: Held, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     read = Path.read_text
 
     def once_then_another(self: Path) -> str:

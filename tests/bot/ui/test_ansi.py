@@ -20,14 +20,14 @@ HOSTILE = st.text(
 
 
 @given(HOSTILE)
-def test_only_escapes_that_discord_draws_are_left(line: str) -> None:
+def test_ws_11_only_escapes_that_discord_draws_are_left(line: str) -> None:
     rest = ALLOWED.sub("", ansi.clean(line))
     assert "\x1b" not in rest
     assert not re.search("[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", rest)
 
 
 @given(HOSTILE)
-def test_no_line_can_end_the_block_and_none_is_too_long(line: str) -> None:
+def test_ws_11_no_line_can_end_the_block_and_none_is_too_long(line: str) -> None:
     shown = ansi.clean(line)
     assert "```" not in shown
     assert "```" not in ALLOWED.sub("", shown)

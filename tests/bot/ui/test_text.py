@@ -23,7 +23,7 @@ def test_a_cut_does_not_part_an_accent_or_a_joined_sign() -> None:
     assert clip(f"ab{family}cdef", 5) == "ab…"
 
 
-def test_markup_and_mentions_of_a_game_do_nothing() -> None:
+def test_ws_11_markup_and_mentions_of_a_game_do_nothing() -> None:
     text = plain("**@everyone** <@1> `x`\n# big")
     assert "@everyone" not in text
     assert "\n" not in text
