@@ -84,10 +84,10 @@ def check(archive: Path, manifest: Path, known: Summary | None, seconds: Callabl
 
 def put_back(files: Rooted, archive: Path, seconds: Callable[[], float], *, truncate: bool) -> int:
     """Replace the server's files by the archive's; answers how many came out. Raises AerieError, then half is there: see `Note`."""
-    with archive.open("rb") as file, files.rights():
+    with archive.open("rb") as file, files.rights():  # in this order: the folder of the backups is closed to the server's user
         if truncate:
             wipe(files)
-        return unpack_from(file, files, b"/", Meter(CAPS, archive.stat().st_size, seconds), links=True)
+        return unpack_from(file, files, b"/", Meter(CAPS, os.fstat(file.fileno()).st_size, seconds), links=True)
 
 
 def wipe(files: Rooted) -> None:
