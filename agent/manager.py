@@ -84,6 +84,11 @@ class ServerManager:
             with contextlib.suppress(AerieError):
                 await self._remote.reset()
         await self._adopt(configurations, saved)
+        if not self._unheard:
+            try:
+                await self._runtime.tidy(configurations.keys())
+            except AerieError as error:
+                log.warning("networks of earlier servers could not be removed: %s", error)
         await self._installer.recover(self.all())
         self.ready.set()
         self._tasks.run("states", self._keep_states)

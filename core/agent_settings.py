@@ -85,6 +85,20 @@ class DockerSection(Section):
     """Docker network of game servers; made when missing."""
     network_subnet: str = "172.29.0.0/16"
     """Addresses of that network, used when it is made."""
+    network_per_server: bool = True
+    """Give each server a network of its own, so that servers cannot reach each other; off, all share `network`, as at Wings."""
+    network_pool: str = "10.213.0.0/16"
+    """Addresses of these networks; what the machine or Docker already uses is passed over."""
+    network_prefix: int = Field(default=28, ge=16, le=29)
+    """Size of each of them: 28 gives 16 addresses, and the pool room for 4096 networks."""
+    shared_networks: list[str] = Field(default_factory=list)
+    """Servers that may reach each other, such as a proxy and its backends: `name: uuid uuid`; a label `aerie.network` does the same."""
+    host_ports: list[int] = Field(default_factory=list)
+    """Ports of this machine that servers may reach, for instance 3306; those of other servers that are published to all they may anyway."""
+    denied_networks: list[str] = Field(
+        default_factory=lambda: ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "fd00:ec2::254/128"]
+    )
+    """Addresses no server reaches: clouds tell their secrets there. Add your own network's, for instance 192.168.0.0/16."""
     interface: str = ""
     """Address under which servers reach this machine, put into configuration files; empty means the network's gateway."""
     domainname: str = ""

@@ -5,10 +5,13 @@ Knows them by name alone, which is the server's UUID (as Wings names them). Must
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 from setup.engine_api import EngineApi, EngineError, query
 
 STOP_SECONDS = 10
+BESIDE = "dev.aerie.beside"
+"""The label by which agents mark their servers' own networks; its value is the node's network."""
 
 
 async def stop_all(api: EngineApi, uuids: Iterable[str]) -> list[str]:
@@ -44,8 +47,11 @@ def starts(api: EngineApi, name: str, since: float, until: float) -> int:
 
 
 def remove_network(api: EngineApi, name: str) -> None:
-    """Take the demo's network away, unless something still uses it."""
+    """Take the demo's network away, and those of its servers beside it, unless something still uses them."""
     try:
-        api.json("DELETE", f"/networks/{name}")
+        own = [one["Id"] for one in api.json("GET", f"/networks{query(filters={'label': [f'{BESIDE}={name}']})}")]
     except EngineError:
         return
+    for network in (*own, name):
+        with suppress(EngineError):
+            api.json("DELETE", f"/networks/{network}")

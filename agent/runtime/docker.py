@@ -7,7 +7,7 @@ docker_records.py (Docker's JSON, read). Every driver error leaves here as a Run
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from aiodocker import Docker
 from aiodocker.containers import DockerContainer
 
 from agent.runtime import container, images, installer, network, passwd
-from agent.runtime.confinement import SHARED, Place
+from agent.runtime.confinement import Place
 from agent.runtime.docker_attachment import DockerAttachment
 from agent.runtime.docker_errors import translated
 from agent.runtime.docker_events import DockerEvents
@@ -25,6 +25,7 @@ from agent.runtime.docker_records import Life, facts, life, moment, stamp
 from agent.runtime.meters import Meters
 from agent.runtime.owners import Owners
 from agent.runtime.runtime import Began, EngineEvent, Exit, Inspection, Progress, Sample
+from agent.runtime.tenant_networks import TenantNetworks
 from core.clock import Clock
 from core.config import AgentConfig, docker_host
 from core.errors import EngineUnreachable, ProcessGone
@@ -51,6 +52,7 @@ class DockerRuntime:
         self._interface = ""
         self._gateway = "127.0.0.1"
         self.owners = Owners(config.system)
+        self.networks = TenantNetworks(config, docker_host(config.docker), clock)
         self._passwd = config.system.root_directory / "passwd"
         self.host = docker_host(config.docker)
         self._meters = Meters(self._life_of, self._stats_of, clock, self._tasks, cgroups=self.host.startswith("unix://"))
@@ -84,6 +86,11 @@ class DockerRuntime:
             info = dict(await self.docker.system.info())
             self._config = container.with_log_driver(self._config, (info.get("Plugins") or {}).get("Log") or ())
             self._gateway = network.gateway_of(await network.ensure(self.docker, self._config.docker)) or self._gateway
+            rootless = "name=rootless" in (info.get("SecurityOptions") or ())
+            await self.networks.open(self.docker, self.gateway, "the engine is rootless and has a network of its own" if rootless else "")
+        if rootless and self.owners.own:
+            self.owners = Owners(self._config.system, "the engine is rootless: its containers have its user's numbers alone")
+        self._tasks.run("walls", self.networks.watch)
         self._tasks.run("meters", self._follow_lives)
         self._tasks.run("events", lambda: self._events.run(self.docker))
 
@@ -116,22 +123,26 @@ class DockerRuntime:
         uuid = configuration.settings.uuid
         await self.destroy(uuid)
         with self._translated(image=container.image_of(configuration.settings)):
-            body = container.body(configuration, self._config, folder, self._interface, await self._place(uuid))
+            body = container.body(configuration, self._config, folder, self._interface, await self._place(configuration))
             await asyncio.wait_for(self.docker.containers.create(body, name=uuid), PATIENCE)
         self._events.known.add(uuid)
 
-    async def _place(self, uuid: str) -> Place:
+    async def _place(self, configuration: ServerConfiguration) -> Place:
+        """What is the server's own, which exists afterwards."""
+        settings = configuration.settings
+        own = await asyncio.wait_for(self.networks.ensure(self.docker, settings), PATIENCE)
         if not self.owners.own:
-            return SHARED
-        uid, gid = self.owner(uuid)
+            return Place(network=own)
+        uid, gid = self.owner(settings.uuid)
         binds = await asyncio.to_thread(passwd.write, self._passwd, uid, gid, container.HOME)
-        return Place(user=f"{uid}:{gid}", binds=binds)
+        return Place(user=f"{uid}:{gid}", network=own, binds=binds)
 
     async def create_installer(self, configuration: ServerConfiguration, script: InstallScript, folder: Path, scripts: Path) -> str:
         name = installer.name_of(configuration.settings.uuid)
         await self.destroy(name)
-        body = installer.body(configuration, script, self._config, folder, scripts)
-        with self._translated(image=str(body["Image"])):
+        with self._translated(image=script.container_image.removeprefix("~")):
+            place = Place(network=await asyncio.wait_for(self.networks.ensure(self.docker, configuration.settings), PATIENCE))
+            body = installer.body(configuration, script, self._config, folder, scripts, place)
             await asyncio.wait_for(self.docker.containers.create(body, name=name), PATIENCE)
         return name
 
@@ -180,9 +191,15 @@ class DockerRuntime:
             return
 
     async def forget(self, uuid: str) -> None:
+        with self._translated():
+            await asyncio.wait_for(self.networks.forget(self.docker, uuid), PATIENCE)
         if self.owners.own:
             await asyncio.to_thread(passwd.remove, self._passwd, self.owner(uuid)[0])
             self.owners.forget(uuid)
+
+    async def tidy(self, uuids: Collection[str]) -> None:
+        with self._translated():
+            await asyncio.wait_for(self.networks.tidy(self.docker, uuids), PATIENCE)
 
     async def inspect(self, uuid: str) -> Inspection:
         try:

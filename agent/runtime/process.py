@@ -14,7 +14,7 @@ import re
 import signal
 import tty
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -195,6 +195,9 @@ class ProcessRuntime:
 
     async def forget(self, uuid: str) -> None:
         """Nothing of a server outlives its process here."""
+
+    async def tidy(self, uuids: Collection[str]) -> None:
+        """As above."""
 
     async def inspect(self, uuid: str) -> Inspection:
         if (process := self._processes.get(uuid)) is None:

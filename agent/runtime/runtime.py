@@ -4,7 +4,7 @@ Two implementations: docker.py for everyone, process.py for the demo without Doc
 Every method raises RuntimeFailure (or a subclass) with a sentence for people.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -151,6 +151,10 @@ class Runtime(Protocol):
 
     async def forget(self, uuid: str) -> None:
         """The server is gone for good: so is what was its alone. Its container was destroyed, its files go after this."""
+        ...
+
+    async def tidy(self, uuids: Collection[str]) -> None:
+        """These are all the servers of this node: what is left of earlier ones goes. Files are none of its business."""
         ...
 
     async def inspect(self, uuid: str) -> Inspection: ...

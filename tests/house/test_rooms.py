@@ -16,7 +16,7 @@ ROOMS = ("agent", "bot", "core", "demo", "front", "sandbox", "setup")
 MODULES = [ROOT / "aerie.py", *(file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py")))]
 
 CLOSETS = {
-    "aiodocker": ("agent/runtime/docker", "agent/runtime/images", "agent/runtime/network"),
+    "aiodocker": ("agent/runtime/docker", "agent/runtime/images", "agent/runtime/network", "agent/runtime/tenant_networks"),
     "asyncssh": ("agent/sftp/",),
     "discord": ("bot/",),
     "sqlalchemy": ("core/db/", "core/models/", "core/services/", "front/checks"),

@@ -281,7 +281,7 @@ def _removed(api: EngineApi, container: str) -> None:
 async def games_network(api: EngineApi, mark: str) -> AsyncIterator[tuple[str, str]]:
     """Name and first three numbers of a network that the agent will make; removed afterwards with what is still in it."""
     name, taken = f"aerietest-{mark}", json.dumps(await asyncio.to_thread(api.json, "GET", "/networks"))
-    free = [f"10.213.{number}." for number in range(1, 255) if f"10.213.{number}." not in taken]
+    free = [f"10.214.{number}." for number in range(1, 255) if f"10.214.{number}." not in taken]
     try:
         yield name, free[int(mark, 16) % len(free)]
     finally:
@@ -292,6 +292,8 @@ def _forget_network(api: EngineApi, name: str) -> None:
     try:
         for container in api.json("GET", f"/networks/{name}").get("Containers") or {}:
             _removed(api, container)
+        for own in api.json("GET", f"/networks{query(filters={'label': [f'dev.aerie.beside={name}']})}"):
+            api.json("DELETE", f"/networks/{own['Id']}")
         api.json("DELETE", f"/networks/{name}")
     except EngineError as error:
         if error.status != 404:

@@ -91,9 +91,11 @@ async def test_the_network_of_a_killed_demo_goes_even_when_all_is_forgotten(dock
     folder, api = Folder(tmp_path), EngineApi(docker_host)
     name = network_of(folder.remember())
     api.json("POST", "/networks/create", {"Name": name, "Driver": "bridge", "Internal": True})
+    beside = {"Name": f"{name}_beside", "Driver": "bridge", "Internal": True, "Labels": {"dev.aerie.beside": name}}
+    api.json("POST", "/networks/create", beside)
     async with staged(tmp_path, tmp_path / "engine", fresh=True) as stage:
         assert stage.network != name
-        assert name not in {network["Name"] for network in api.json("GET", "/networks")}
+        assert not {name, f"{name}_beside"} & {network["Name"] for network in api.json("GET", "/networks")}
 
 
 async def test_the_demo_comes_up_with_two_nodes_and_three_servers_that_can_be_started(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from core.protocol.remote import InstallReport
 from core.protocol.settings import ServerConfiguration
 from core.tokens import new_node_token
 from tests.fakes.panel import Panel, standing
+from tests.real.networks import removed_networks
 from tests.real.places import opened_up
 
 pytestmark = pytest.mark.real
@@ -102,8 +103,7 @@ async def stage(docker_host: str, demo_images: dict[str, str], tmp_path: Path) -
         finally:
             with contextlib.suppress(DockerError):
                 await docker.containers.container(name_of(made.uuid)).delete(force=True)
-            with contextlib.suppress(DockerError):
-                await (await docker.networks.get(wanted.docker.network)).delete()
+            await removed_networks(docker, wanted.docker.network)
             await docker.close()
 
 
