@@ -39,7 +39,7 @@ RENEW_AFTER = SOCKET_TOKEN_LIFE.total_seconds() - 120  # seconds; a token lives 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 15.0
 MOST_BYTES = 16 * 1024 * 1024  # of one frame
-_BEAT = 20.0  # seconds between pings; a node silent for that and a half again is lost
+BEAT = 20.0  # seconds between pings; a node silent for that and a half again is lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class ServerStream:
                 socket = await self._client.session.ws_connect(
                     f"{address.url}/api/servers/{self._uuid}/ws",
                     headers=headers_of(address),
-                    heartbeat=_BEAT,
+                    heartbeat=BEAT,
                     max_msg_size=MOST_BYTES,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CONNECT_LIMIT),
                 )
