@@ -1,11 +1,7 @@
-"""Which servers live here: learned from the control plane, restored at boot, created and deleted on its word; their states kept on disk.
-
-states.json is rewritten whenever a state changes, and once a second while consoles speak, so that the next agent finds its place.
-"""
+"""Which servers live here: learned from the control plane, restored at boot, created and deleted on its word; their states kept on disk."""
 
 import asyncio
 import contextlib
-import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping
@@ -20,6 +16,7 @@ from agent.server.sampling import sample_for_ever
 from agent.server.server import Server
 from agent.server.standing import SavedState
 from agent.server.start_gate import StartGate
+from agent.server.states import StatesFile
 from core.clock import Clock
 from core.config import AgentConfig
 from core.errors import AerieError, Conflict, NotFound
@@ -29,7 +26,8 @@ from core.supervise import Supervisor
 
 log = logging.getLogger(__name__)
 
-RESTORE_AT_ONCE = 8
+RESTORE_AT_ONCE = 32
+"""Mostly waiting: for the engine, and for its log to be as far as the console."""
 RETRY_SECONDS = 10.0
 
 
@@ -49,10 +47,8 @@ class ServerManager:
         self._installer = Installer(runtime, remote, outbox, config, clock, tasks)
         self._disks = Disks(config.system, clock, tasks)
         self._servers: dict[str, Server] = {}
-        self._states = config.system.root_directory / "states.json"
+        self._states = StatesFile(config.system.root_directory / "states.json", self.all, clock)
         self._gate = StartGate(config.power.own_starts_at_once)
-        self._dirty = asyncio.Event()
-        self._writing = asyncio.Lock()
         self._unheard = False
         """Whether the control plane is still to be told that we have booted."""
         self.greet: Callable[[Server], None] = lambda server: None
@@ -72,7 +68,7 @@ class ServerManager:
 
     async def boot(self) -> None:
         """Learn the servers and find out how each stands. Goes on with what is remembered while the control plane is away."""
-        saved = await asyncio.to_thread(self._read_states)
+        saved = await asyncio.to_thread(self._states.read)
         try:
             configurations: Mapping[str, ServerConfiguration] = {entry.uuid: entry for entry in await self._remote.servers()}
         except AerieError as error:
@@ -91,7 +87,7 @@ class ServerManager:
                 log.warning("networks of earlier servers could not be removed: %s", error)
         await self._installer.recover(self.all())
         self.ready.set()
-        self._tasks.run("states", self._keep_states)
+        self._tasks.run("states", self._states.run)
         self._tasks.run("stats", lambda: sample_for_ever(self._runtime, self.all, self._clock))
         self._tasks.run("disks", self._disks.follow)
         self._tasks.run("engine", self._follow_engine)
@@ -138,7 +134,11 @@ class ServerManager:
                     server.heed(event)
 
     def _made(self, configuration: ServerConfiguration) -> Server:
-        refresh, changed = self._remote.server, self._dirty.set
+        uuid, refresh = configuration.settings.uuid, self._remote.server
+
+        def changed() -> None:
+            self._states.changed(uuid)
+
         server = Server(configuration, self._runtime, self._config, self._clock, self._tasks, refresh, changed, self._gate, self._disks)
         server.console.begin(self.history.book(server.uuid))
         self._servers[server.uuid] = server
@@ -184,41 +184,13 @@ class ServerManager:
         await self._installer.end(uuid, "The server was deleted.")
         await server.destroy()
         del self._servers[uuid]
-        self._dirty.set()
+        self._states.changed(uuid)
         await self.history.forget(uuid)
         self._tasks.spawn("delete files", asyncio.to_thread(shutil.rmtree, server.folder, ignore_errors=True))
 
     async def close(self) -> None:
         """Let go of all servers; they run on."""
         await self._installer.close()
-        await self._save_states()
+        await self._states.save()
         for server in self.all():
             await server.close()
-
-    async def _keep_states(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    await self._dirty.wait()
-            self._dirty.clear()
-            await self._save_states()
-
-    async def _save_states(self) -> None:
-        async with self._writing:
-            body = json.dumps({server.uuid: server.saved().model_dump(mode="json") for server in self.all()})
-            await asyncio.to_thread(self._write_states, body)
-
-    def _write_states(self, body: str) -> None:
-        self._states.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._states.with_suffix(".new")
-        fresh.touch(mode=0o600)  # it holds console lines
-        fresh.write_text(body, encoding="utf-8")
-        fresh.replace(self._states)
-
-    def _read_states(self) -> dict[str, SavedState]:
-        """As the last agent left them; or Wings, which keeps `uuid: state`."""
-        try:
-            kept = json.loads(self._states.read_text(encoding="utf-8"))
-            return {uuid: SavedState.model_validate({"state": value} if isinstance(value, str) else value) for uuid, value in kept.items()}
-        except (OSError, ValueError, AttributeError):
-            return {}

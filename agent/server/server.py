@@ -225,7 +225,6 @@ class Server:
 
     def saved(self) -> SavedState:
         """What `restore` of a later agent needs."""
-        self._stats.saved(self.console.last_seq)
         return SavedState(
             state=self.state,
             seq=self.console.last_seq,
@@ -257,7 +256,7 @@ class Server:
             if not wanted or self.suspended:
                 self._wish.hold(None)
             return wanted and not self.suspended
-        await self._steps.take_hold("It was running when the agent started.")
+        await self._steps.take_hold("It was running when the agent started.", shown)
         restarted = wish is not None and shown.started_at is not None and shown.started_at > wish.at
         if wish is None or wish.signal is PowerSignal.START or (wish.signal is PowerSignal.RESTART and restarted):
             self._wish.hold(None)

@@ -24,7 +24,6 @@ class Stats:
         self._terminal = terminal
         self._sample: Sample | None = None
         self._missed = 0
-        self._saved_seq = 0
 
     def frame(self) -> StatsFrame:
         """The newest measurement; zero but for disk and limit while offline, as Wings shows it."""
@@ -74,9 +73,3 @@ class Stats:
             self._sample = None
         if not self._standing.offline:
             self.tell()
-        if self._terminal.console.last_seq != self._saved_seq:
-            self._standing.changed()
-
-    def saved(self, seq: int) -> None:
-        """The console was saved up to this line; only newer ones call for another save."""
-        self._saved_seq = seq

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from agent.config_files.rewrite import rewrite_below
 from agent.filesystem.ownership import hand_over
 from agent.remote import ControlPlaneAway
-from agent.runtime.runtime import Exit, Runtime
+from agent.runtime.runtime import Exit, Inspection, Runtime
 from agent.server.power import Order, PowerQueue
 from agent.server.signals import signal_name
 from agent.server.standing import DaemonNotice, Standing, end_of
@@ -101,9 +101,9 @@ class Steps:
                 self._finish(end_of(shown))
             return not shown.running
 
-    async def take_hold(self, why: str) -> None:
-        """Take hold of a process that runs already, and read what it said before."""
-        shown = await self._runtime.inspect(self._standing.uuid)
+    async def take_hold(self, why: str, shown: Inspection | None = None) -> None:
+        """Take hold of a process that runs already, and read what it said before. `shown` is how it was found, just now."""
+        shown = shown or await self._runtime.inspect(self._standing.uuid)
         began = await self._terminal.attach_running(lambda: self._standing.become(ServerState.RUNNING, why))
         self._standing.began_at = shown.started_at or began
         await self._terminal.catch_up(began, shown.started_at or began)
