@@ -32,7 +32,9 @@ from core.supervise import Supervisor
 from core.vocabulary import PowerSignal, ServerState
 
 MOST_SOCKETS = 30
-"""Per server (Wings 1.12)."""
+"""Per server, of people (Wings 1.12)."""
+MOST_OWN_SOCKETS = 100
+"""Per server, of the control plane: whoever fills the others does not keep it out."""
 AUTH_SECONDS = 10.0
 DENIALS = web.AppKey("denials", Denials)
 DOORS = web.AppKey("doors", Doors)
@@ -53,10 +55,11 @@ async def connect(request: web.Request) -> web.StreamResponse:
     if not may_open(request.app[CONFIG], request.headers.get("Origin")):
         return answer(403, "This origin may not open a socket.")
     sockets = request.app[SOCKETS].setdefault(server.uuid, set())
-    if len(sockets) >= MOST_SOCKETS:
+    ours = is_control_plane(request, request.app[CREDENTIALS])
+    if sum(1 for other in sockets if other.ours is ours) >= (MOST_OWN_SOCKETS if ours else MOST_SOCKETS):
         return answer(400, "Too many open connections for this server.")
     ip, place = asker(request, request.app[PROXIES]), None
-    if not is_control_plane(request, request.app[CREDENTIALS]) and (place := request.app[DOORS].enter(ip)) is None:
+    if not ours and (place := request.app[DOORS].enter(ip)) is None:
         return answer(429, "Too many connections from this address.", hint="Close some, or try again in a moment.")
     socket = Socket(request, server, ip, place)
     sockets.add(socket)
@@ -81,6 +84,8 @@ class Socket:
         self._server = server
         self._ip = ip
         self._place = place
+        self.ours = place is None
+        """Whether the control plane itself opened it."""
         self._clock = request.app[CLOCK]
         self._limits = Limits(self._clock)
         self._admission = Admission(server.uuid, request.app[CONFIG].api, request.app[CREDENTIALS], request.app[DENIALS], self._clock)

@@ -11,6 +11,8 @@ import pytest
 from aiohttp import ClientWebSocketResponse
 
 from agent import outbox
+from agent.api import websocket
+from agent.api.websocket import MOST_SOCKETS
 from agent.server.console import CUT_MARK
 from core.protocol.settings import ServerConfiguration
 from core.protocol.socket import JWT_DENIED, JWT_MISSING, JWT_NO_CONNECT, JWT_WRONG_SERVER, ConsoleBatch, CrashReport
@@ -159,12 +161,28 @@ async def test_ws_4_a_socket_that_does_not_read_holds_up_nobody_and_is_told_what
             assert got + lost == total + 1
 
 
-async def test_ws_1_the_thirty_first_socket_is_refused(bench: Bench) -> None:
-    sockets = [await bench.http.ws_connect(bench.path("/ws"), origin=bench.panel.url) for _ in range(30)]
+async def test_ws_1_the_thirty_first_socket_is_refused_but_not_the_control_plane_s(bench: Bench) -> None:
+    async with aiohttp.ClientSession(bench.agent.url) as people:
+        held = []
+        for _ in range(MOST_SOCKETS):
+            held.append(socket := await people.ws_connect(bench.path("/ws"), origin=bench.panel.url))
+            await socket.send_json({"event": "auth", "args": [bench.jwt("*")]})
+            await seen(socket, "auth success")
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await people.ws_connect(bench.path("/ws"), origin=bench.panel.url)
+        assert refused.value.status == 400
+        async with opened(bench, "*") as ours:
+            await ours.send_json({"event": "send stats"})
+            await seen(ours, "stats")
+
+
+async def test_the_control_plane_s_own_sockets_have_an_end_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "MOST_OWN_SOCKETS", 2)
+    held = [await bench.http.ws_connect(bench.path("/ws"), origin=bench.panel.url) for _ in range(2)]
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await bench.http.ws_connect(bench.path("/ws"), origin=bench.panel.url)
     assert refused.value.status == 400
-    for socket in sockets:
+    for socket in held:
         await socket.close()
 
 
