@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import jwt
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -17,7 +18,7 @@ from core.rpc import stream as limits
 from core.rpc.client import NodeAddress
 from core.rpc.pool import NodePool
 from core.rpc.stream import Lost, Notice, Opened, ServerStream, Status, StreamFrame
-from core.tokens import NodeToken, new_node_token, read_socket_token
+from core.tokens import NodeToken, new_node_token, read_socket_token, user_key
 from core.vocabulary import PowerPhase, ServerState
 from tests.fakes.node import FakeNode, FakeServer
 
@@ -45,6 +46,11 @@ class Scripted:
         self.headers: list[str | None] = []
         self.heard: list[tuple[str, str]] = []
         self.sockets = 0
+        self.system: dict[str, Any] = {"version": "1.11.13"}
+        """What it says of itself."""
+
+    async def show(self, _: web.Request) -> web.Response:
+        return web.json_response(self.system)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.headers.append(request.headers.get("Origin"))
@@ -80,6 +86,7 @@ async def streamed(
     node = Scripted(script, new_node_token())
     app = web.Application()
     app.router.add_get(f"/api/servers/{UUID}/ws", node.handle)
+    app.router.add_get("/api/system", node.show)
     async with TestServer(app) as server, NodePool(SystemClock()) as pool:
         address = NodeAddress(1, "kite", str(server.make_url("")).rstrip("/"), node.token, ORIGIN)
         stream = ServerStream(pool.client(address), UUID, clock or SystemClock())
@@ -140,6 +147,24 @@ async def test_the_token_is_for_this_server_and_everything() -> None:
     async with streamed(script) as (frames, _, stream):
         await expect(frames, Opened)
         assert stream.connected
+
+
+@pytest.mark.parametrize(
+    ("says", "derived"),
+    [({}, False), ({"aerie": None}, False), ({"aerie": {}}, False), ({"aerie": {"derived_keys": True}}, True)],
+)
+async def test_tok_11_who_says_so_is_signed_for_with_the_derived_key(says: dict[str, Any], derived: bool) -> None:
+    async def script(socket: web.WebSocketResponse, node: Scripted) -> None:
+        token = await node.hear(socket, "auth")
+        shared = node.token.secret
+        claims = jwt.decode(token, user_key(shared) if derived else shared, algorithms=["HS256"], options={"verify_aud": False})
+        assert claims["server_uuid"] == UUID
+        await say(socket, "auth success")
+        await node.hear(socket, "never")
+
+    async with streamed(script) as (frames, node, _):
+        node.system |= says
+        await expect(frames, Opened)
 
 
 async def test_a_stock_wings_is_numbered_here() -> None:
