@@ -90,7 +90,7 @@ def test_ws_1_all_households_together_have_an_end(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_ws_1_two_thousand_knocks_leave_nothing_behind(still: Still) -> None:
-    """The bounded form of ten thousand sockets; benchmarks/sockets.py holds that many open."""
+    """The bounded form of ten thousand sockets, which a household is not let open."""
     held = [await still.open() for _ in range(doors.MOST_UNSIGNED)]
     gate = asyncio.Semaphore(50)
 
