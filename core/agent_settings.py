@@ -111,6 +111,8 @@ class DockerSection(Section):
     """Processes a container may have; 0 sets no limit."""
     nofile: int = Field(default=262_144, ge=1024)
     """Files a process in a container may have open."""
+    nproc: int = Field(default=0, ge=0)
+    """Processes and threads that one user of the machine may have in all containers together; 0 leaves it to the engine."""
     capabilities: list[str] = Field(
         default_factory=lambda: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "IPC_LOCK", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"]
     )

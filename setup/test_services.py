@@ -1,8 +1,8 @@
 """Runs a command with what the tests need around it: `python -m setup.test_services -- pytest`.
 
-A real Docker Engine, MariaDB, Redis, Chromium, SFTP clients and docker-compose. What the environment names (DOCKER_HOST,
-AERIE_TEST_MARIADB_URL, AERIE_TEST_REDIS_URL, AERIE_TEST_CHROMIUM, AERIE_TEST_SFTP, AERIE_TEST_COMPOSE) is used as it is; the rest is
-installed when we are root on a Debian family system, started under `.aerie/test` on ports of its own, and stopped again.
+A real Docker Engine, MariaDB, Redis, Chromium, SFTP clients, docker-compose and podman. What the environment names (DOCKER_HOST,
+AERIE_TEST_MARIADB_URL, AERIE_TEST_REDIS_URL, AERIE_TEST_CHROMIUM, AERIE_TEST_SFTP, AERIE_TEST_COMPOSE, AERIE_TEST_PODMAN) is used as it is;
+the rest is installed when we are root on a Debian family system, started under `.aerie/test` on ports of its own, and stopped again.
 Must never use a database or Redis of the machine that nobody named: tests empty them.
 """
 
@@ -30,6 +30,7 @@ PACKAGES: dict[str, tuple[list[tuple[str, ...]], list[str]]] = {  # programs tha
     **{name: (programs, databases.PACKAGES[name]) for name, programs in databases.PROGRAMS.items()},
     "chromium": ([CHROMIUM], ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"]),
     "compose": ([("docker-compose",)], ["docker-compose", "mmdebstrap", "debian-archive-keyring"]),
+    "podman": ([("podman",)], ["podman"]),
     "sftp": ([("sftp",), ("sshd",), ("rclone",), ("lftp",)], ["openssh-client", "openssh-server", "rclone", "lftp"]),
 }
 VARIABLES = {
@@ -39,6 +40,7 @@ VARIABLES = {
     "chromium": "AERIE_TEST_CHROMIUM",
     "sftp": "AERIE_TEST_SFTP",
     "compose": "AERIE_TEST_COMPOSE",
+    "podman": "AERIE_TEST_PODMAN",
 }
 
 
@@ -77,6 +79,7 @@ def services(wanted: Sequence[str]) -> Iterator[dict[str, str]]:
         "chromium": lambda _: _program(CHROMIUM, "chromium"),
         "sftp": lambda _: _program(("sftp",), "OpenSSH's sftp"),
         "compose": lambda _: _program(("docker-compose",), "docker-compose"),
+        "podman": lambda _: _program(("podman",), "podman"),
     }
     with contextlib.ExitStack() as stack:
         found = {}

@@ -36,6 +36,8 @@ class Place:
 
 
 SHARED = Place()
+ROOTLESS_USER = "0:0"
+"""Root in a container of an engine without root is the engine's own user outside, and has no capability inside."""
 
 
 def capabilities(labels: Mapping[str, str], docker: DockerSection) -> list[str]:
@@ -57,6 +59,7 @@ def host_config(docker: DockerSection, kept: list[str]) -> Json:
         "Ulimits": [
             {"Name": "core", "Soft": 0, "Hard": 0},
             {"Name": "nofile", "Soft": files, "Hard": files},
+            *([{"Name": "nproc", "Soft": docker.nproc, "Hard": docker.nproc}] if docker.nproc else []),
         ],
         "RestartPolicy": {"Name": "no"},
     }

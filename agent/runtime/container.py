@@ -3,9 +3,7 @@
 Must never talk to Docker.
 """
 
-import logging
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,6 @@ from agent.runtime import confinement
 from agent.runtime.confinement import SHARED, Place
 from core.config import AgentConfig
 from core.protocol.settings import Build, ServerConfiguration, ServerSettings
-
-log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -65,16 +61,6 @@ def body(configuration: ServerConfiguration, config: AgentConfig, folder: Path, 
             **limits(settings.build, docker.container_pid_limit),
         },
     }
-
-
-def with_log_driver(config: AgentConfig, known: Sequence[str]) -> AgentConfig:
-    """The settings with a log driver that this engine knows: podman has no `local`, and what it has in its place can be read as well."""
-    wanted = config.docker.log_driver
-    instead = next((name for name in ("json-file", "k8s-file", "journald") if name in known), "")
-    if not known or wanted in known or not instead:
-        return config
-    log.info("the engine has no log driver %s, containers log with %s", wanted, instead)
-    return config.model_copy(update={"docker": config.docker.model_copy(update={"log_driver": instead})})
 
 
 def log_config(config: AgentConfig) -> Json:

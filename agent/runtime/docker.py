@@ -16,8 +16,8 @@ from typing import Any
 from aiodocker import Docker
 from aiodocker.containers import DockerContainer
 
-from agent.runtime import container, images, installer, network, passwd
-from agent.runtime.confinement import Place
+from agent.runtime import container, engine, images, installer, network, passwd
+from agent.runtime.confinement import ROOTLESS_USER, Place
 from agent.runtime.docker_attachment import DockerAttachment
 from agent.runtime.docker_errors import translated
 from agent.runtime.docker_events import DockerEvents
@@ -53,6 +53,7 @@ class DockerRuntime:
         self._gateway = "127.0.0.1"
         self.owners = Owners(config.system)
         self.networks = TenantNetworks(config, docker_host(config.docker), clock)
+        self._rootless = False
         self._passwd = config.system.root_directory / "passwd"
         self.host = docker_host(config.docker)
         self._meters = Meters(self._life_of, self._stats_of, clock, self._tasks, cgroups=self.host.startswith("unix://"))
@@ -79,16 +80,19 @@ class DockerRuntime:
         return self.owners.of(uuid)
 
     async def open(self) -> None:
-        """Connect and make the network. Raises EngineUnreachable."""
+        """Connect and make the network. Raises EngineUnreachable, and NotConfigured for an engine that cannot be this agent's."""
         self._docker = Docker(url=self.host)
         self._docker.connector._limit = 0  # each console holds a connection: at aiohttp's hundred the agent would wait for itself
         with self._translated():
             info = dict(await self.docker.system.info())
-            self._config = container.with_log_driver(self._config, (info.get("Plugins") or {}).get("Log") or ())
+            self._config = engine.suited(self._config, info)
+            self._rootless = engine.is_rootless(info)
+            if self._rootless:
+                engine.check_user(self.host)
             self._gateway = network.gateway_of(await network.ensure(self.docker, self._config.docker)) or self._gateway
-            rootless = "name=rootless" in (info.get("SecurityOptions") or ())
-            await self.networks.open(self.docker, self.gateway, "the engine is rootless and has a network of its own" if rootless else "")
-        if rootless and self.owners.own:
+            obstacle = "the engine is rootless and has a network of its own" if self._rootless else ""
+            await self.networks.open(self.docker, self.gateway, obstacle)
+        if self._rootless and self.owners.own:
             self.owners = Owners(self._config.system, "the engine is rootless: its containers have its user's numbers alone")
         self._tasks.run("walls", self.networks.watch)
         self._tasks.run("meters", self._follow_lives)
@@ -131,6 +135,8 @@ class DockerRuntime:
         """What is the server's own, which exists afterwards."""
         settings = configuration.settings
         own = await asyncio.wait_for(self.networks.ensure(self.docker, settings), PATIENCE)
+        if self._rootless:
+            return Place(user=ROOTLESS_USER, network=own)
         if not self.owners.own:
             return Place(network=own)
         uid, gid = self.owner(settings.uuid)

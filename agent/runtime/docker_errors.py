@@ -10,6 +10,8 @@ from aiodocker import DockerError
 from core.errors import DiskFull, EngineUnreachable, ImageUnavailable, PortTaken, ProcessGone, RuntimeFailure
 
 _PORT = re.compile(r":(\d+): bind: address already in use|Bind for \S*:(\d+) failed|:(\d+)\S* .{0,40}already in use")
+_GONE_FOR_PODMAN = ("no such container", "can only kill running containers", "container state improper")
+"""Podman's words, with whatever status."""
 
 
 @contextmanager
@@ -39,6 +41,6 @@ def meaning(status: int, words: str, image: str) -> RuntimeFailure:
         )
     if image and (status == 404 or "no such image" in low or "not found" in low or "manifest unknown" in low):
         return ImageUnavailable(f"The image {image} does not exist.", hint="Correct the server's image.")
-    if status == 404 or (status == 409 and "is not running" in low):
+    if status == 404 or (status == 409 and "is not running" in low) or any(words in low for words in _GONE_FOR_PODMAN):
         return ProcessGone("The server's container is not there any more.", hint="Start the server to make it anew.")
     return RuntimeFailure(f"Docker refused: {words.strip()[:300]}.", hint="The node's log says more.")

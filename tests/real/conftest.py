@@ -1,4 +1,4 @@
-"""What the real tier stands on: engine, MariaDB, Redis, Chromium, SFTP clients, compose; named by the environment `make test` makes.
+"""What the real tier stands on: engine, MariaDB, Redis, Chromium, SFTP clients, compose, podman; named by what `make test` sets.
 
 Run by hand without them, a test that asks for one is skipped with the reason; under `make test` a missing one is a failure.
 """
@@ -65,3 +65,9 @@ def sftp_clients() -> None:
 def compose_program() -> str:
     """Path of docker-compose."""
     return _named("AERIE_TEST_COMPOSE", "docker-compose")
+
+
+@pytest.fixture(scope="session")
+def podman_program() -> str:
+    """Path of podman."""
+    return _named("AERIE_TEST_PODMAN", "podman")
