@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import shutil
 from collections.abc import Callable, Mapping
 
 from agent.filesystem.disks import Disks
@@ -69,6 +68,7 @@ class ServerManager:
     async def boot(self) -> None:
         """Learn the servers and find out how each stands. Goes on with what is remembered while the control plane is away."""
         saved = await asyncio.to_thread(self._states.read)
+        await self._disks.open()
         try:
             configurations: Mapping[str, ServerConfiguration] = {entry.uuid: entry for entry in await self._remote.servers()}
         except AerieError as error:
@@ -186,7 +186,7 @@ class ServerManager:
         del self._servers[uuid]
         self._states.changed(uuid)
         await self.history.forget(uuid)
-        self._tasks.spawn("delete files", asyncio.to_thread(shutil.rmtree, server.folder, ignore_errors=True))
+        self._tasks.spawn("delete files", asyncio.to_thread(server.volume.remove))
 
     async def close(self) -> None:
         """Let go of all servers; they run on."""

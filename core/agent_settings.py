@@ -70,6 +70,10 @@ class SystemSection(Section):
     """Time zone handed to game servers as TZ."""
     check_permissions_on_boot: bool = True
     """Hand a server's files to its user before each start. One whose folder is another user's gets them in any case."""
+    disk_quota: Literal["auto", "off"] = "auto"
+    """`auto` lets the kernel hold servers to their disk limits where the file system can, see docs/disk.md; `off` only counts and stops."""
+    disk_inodes: int = Field(default=1_000_000, ge=0)
+    """Files and folders a server may have, where the kernel limits them (ext4, xfs); 0 sets no limit."""
     websocket_log_count: int = Field(default=150, ge=0)
     """Past console lines a new viewer gets."""
 

@@ -5,6 +5,7 @@ Nothing is changed by asking.
 """
 
 import asyncio
+import os
 import ssl
 import uuid
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from agent.filesystem.method import best_method
 from core.db.engine import check_url
 from core.db.migrate import lag
 from core.errors import NotConfigured
@@ -199,6 +201,13 @@ def folder(subject: str, path: Path) -> Finding:
     except OSError as error:
         return Finding(subject, f"{path}: {error.strerror}", f"Let this user write to {place}, or set another folder.")
     return Finding(subject, f"{path} can be written")
+
+
+def disk_limits(data: Path, root_directory: Path, wanted: str) -> Finding:
+    """How does the agent hold servers to their disk limits there, and why not better? A softer way than the best is no fault."""
+    if not data.is_dir() or not os.access(data, os.W_OK):
+        return Finding("disk limits", "cannot be tried before the folder of the servers' files is there")
+    return Finding("disk limits", best_method(data, root_directory, wanted, asking=True).words)
 
 
 async def ask(questions: list[Callable[[], Awaitable[Finding]]]) -> list[Finding]:

@@ -1,5 +1,6 @@
 """`aerie doctor`: every question of front/checks.py asked of the settings in force, as a report without secrets."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -56,8 +57,13 @@ def _agent(config: AgentConfig) -> list[Question]:
     async def data() -> Finding:
         return checks.folder("server data", config.system.data)
 
+    async def limits() -> Finding:
+        system = config.system
+        return await asyncio.to_thread(checks.disk_limits, system.data, system.root_directory, system.disk_quota)
+
     questions: list[Question] = [
         data,
+        limits,
         partial(listening.certificate, "api", (config.api.certificate, config.api.key), config.tls.ca),
         partial(listening.http_port, "api", config.api.host, config.api.port),
     ]

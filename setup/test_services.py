@@ -33,6 +33,8 @@ PACKAGES: dict[str, tuple[list[tuple[str, ...]], list[str]]] = {  # programs tha
     "podman": ([("podman",)], ["podman"]),
     "sftp": ([("sftp",), ("sshd",), ("rclone",), ("lftp",)], ["openssh-client", "openssh-server", "rclone", "lftp"]),
 }
+FILE_SYSTEMS = ([("mkfs.btrfs",), ("mkfs.ext4",), ("mkfs.xfs",)], ["btrfs-progs", "e2fsprogs", "xfsprogs"])
+"""For tests of disk limits, which say why they are skipped where these are missing."""
 VARIABLES = {
     "docker": "DOCKER_HOST",
     "mariadb": "AERIE_TEST_MARIADB_URL",
@@ -72,6 +74,11 @@ def services(wanted: Sequence[str]) -> Iterator[dict[str, str]]:
     """The services, as environment variables; stopped when the block ends. Raises Missing."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     install([name for name in wanted if name in PACKAGES and VARIABLES[name] not in os.environ])
+    if len(wanted) == len(VARIABLES) and any(debian.which(*programs) is None for programs in FILE_SYSTEMS[0]) and debian.can_install():
+        try:
+            debian.install(FILE_SYSTEMS[1], "Installing what makes file systems for the tests", LOG)
+        except debian.InstallFailed as error:
+            say(f"  the tests of hard disk limits are skipped: {error}")
     starters: dict[str, Callable[[contextlib.ExitStack], str]] = {
         "docker": _docker,
         "mariadb": _mariadb,

@@ -6,6 +6,7 @@ through us is added. Threads share one count; growth is reserved before it happe
 free byte.
 """
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -109,8 +110,10 @@ class Quota:
             self._held += growth
         try:
             yield
-        except OSError:
+        except OSError as error:
             self.drop(growth)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT) and self.limit and self.used + growth > self.limit - MEBIBYTE:
+                raise self._exceeded() from error  # xfs calls a full quota a full disk
             raise
         except BaseException:
             self.settle(growth)
@@ -120,7 +123,10 @@ class Quota:
     def _check(self, growth: int) -> None:
         limit = self.limit
         if growth > 0 and limit and self.used + growth > limit:
-            raise QuotaExceeded(
-                f"The server's disk limit of {limit // MEBIBYTE} MiB would be exceeded: quota exceeded.",
-                hint="Delete files first, or ask for a higher limit.",
-            )
+            raise self._exceeded()
+
+    def _exceeded(self) -> QuotaExceeded:
+        return QuotaExceeded(
+            f"The server's disk limit of {self.limit // MEBIBYTE} MiB would be exceeded: quota exceeded.",
+            hint="Delete files first, or ask for a higher limit.",
+        )

@@ -31,14 +31,26 @@ _TRIES = 8
 class Rooted:
     """The files below a root, for one session. `close` it. `owner` is the uid and gid that new files get; None leaves them ours."""
 
-    def __init__(self, root: Root, quota: Quota, denied: Denylist | None, owner: tuple[int, int] | None) -> None:
+    def __init__(
+        self,
+        root: Root,
+        quota: Quota,
+        denied: Denylist | None,
+        owner: tuple[int, int] | None,
+        closed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._root = root
         self.quota = quota
         self.denied = denied
         self._owner = owner
+        self._on_close = closed
+        self._closed = False
 
     def close(self) -> None:
         self._root.close()
+        if not self._closed:
+            self._closed = True
+            self._on_close()
 
     @property
     def descriptor(self) -> int:

@@ -41,6 +41,8 @@ class Scan:
 
     total: int = 0
     folders: dict[bytes, int] = field(default_factory=dict)
+    free: int = 0
+    """Bytes of the root itself that do not count."""
     done: bool = False
     """Whether the root itself is counted, which comes last."""
     whole: bool = True
@@ -48,7 +50,7 @@ class Scan:
 
     def add(self, path: bytes, size: int) -> None:
         if path == b"":
-            size -= min(size, BLOCK)
+            size -= min(size, self.free)
             self.done = True
         self.total += size
         if len(self.folders) < MOST_FOLDERS:
@@ -77,7 +79,7 @@ def du() -> str:
 
 def by_du(root: int, program: str, seconds: float) -> Scan | None:
     """None when it could not even begin. Files that vanish meanwhile or may not be looked at are left out, as ever."""
-    found, late = Scan(), threading.Event()
+    found, late = _begun(root), threading.Event()
     with subprocess.Popen(  # noqa: S603 (nothing of a client's is in it)
         [program, *_OPTIONS, "."],
         cwd=f"/proc/self/fd/{root}", pass_fds=(root,), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -112,9 +114,13 @@ def _read(output: IO[bytes] | None, found: Scan) -> None:
             found.add(path[2:] if path != b"." else b"", int(size))
 
 
+def _begun(root: int) -> Scan:
+    return Scan(free=min(taken(os.fstat(root)), BLOCK))
+
+
 def by_walk(root: int) -> Scan:
     """The same in Python."""
-    found = Scan()
+    found = _begun(root)
     _walk(root, b"", os.fstat(root).st_dev, found, set(), MOST_DEPTH)
     return found
 

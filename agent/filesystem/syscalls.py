@@ -1,16 +1,19 @@
-"""Two calls of Linux that Python does not have: openat2 and renameat2, by ctypes.
+"""Calls of Linux that Python does not have: openat2, renameat2, syncfs, by ctypes.
 
-Both release the interpreter's lock while they wait. Sources: openat2(2), renameat2(2).
+All release the interpreter's lock while they wait. Sources: openat2(2), renameat2(2), syncfs(2).
 """
 
 import ctypes
 import errno
 import os
+from pathlib import Path
 
 _OPENAT2 = 437  # the same number on every architecture
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_BENEATH = 0x08
 _RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
 _TRIES = 64
 """openat2 answers EAGAIN when a folder was renamed while it looked; so many times it is asked again."""
 
@@ -64,3 +67,17 @@ def rename_fresh(old_folder: int, old: bytes, new_folder: int, new: bytes) -> No
         os.rename(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
         return
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two things on one file system change places, in one step. Raises OSError."""
+    if _libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def sync_file_system(descriptor: int) -> None:
+    """Write out what its file system holds back. Raises OSError."""
+    if _libc.syncfs(descriptor) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

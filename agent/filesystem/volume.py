@@ -1,40 +1,66 @@
 """One server's place on disk: its folder, its disk limit, its denylist, whose its new files are. Sessions get their `Rooted` here.
 
-Knows how many bytes the files take, for everybody who asks: SFTP, the file manager, the figures, the start. Limit and denylist are asked
-for each time, so that a sync is heeded at once.
+Knows how many bytes the files take, for everybody who asks: SFTP, the file manager, the figures, the start. Asks the kernel where it
+keeps the server to its limit (hard_quota.py), else counts. Limit and denylist are asked for each time, so that a sync is heeded at once.
 """
 
+import logging
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from agent.filesystem.denylist import Denylist, denylist
+from agent.filesystem.hard_quota import HardQuota
 from agent.filesystem.quota import MEBIBYTE, Quota
 from agent.filesystem.root import Root
 from agent.filesystem.rooted import Rooted
 from agent.filesystem.scan import scan
-from core.errors import NotFound
+from core.errors import NotFound, ServerBusy
 from core.protocol.settings import ServerSettings
+
+log = logging.getLogger(__name__)
 
 STALE_SECONDS = 150.0
 """Wings' interval between two counts of a server's files."""
 NEARLY_FULL, NEARLY_FULL_SECONDS = 0.9, 30.0
 """A running server that takes so much of its limit is counted more often."""
+ASK_SECONDS, ASK_OFFLINE_SECONDS = 1.0, 30.0
+"""How old a figure of the kernel's may get."""
+_MOVE_SECONDS = 60.0
+"""What a session waits for files that are being brought under the kernel's limit."""
 
 
 class Volume:
-    """`settings` answers the server's settings as they are now; `seconds` is a monotonic clock."""
+    """`settings` answers the server's settings as they are now; `seconds` is a monotonic clock; `inodes` what `hard` limits files to."""
 
-    def __init__(self, folder: Path, owner: tuple[int, int], settings: Callable[[], ServerSettings], seconds: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        owner: tuple[int, int],
+        settings: Callable[[], ServerSettings],
+        seconds: Callable[[], float],
+        hard: HardQuota | None = None,
+        inodes: int = 0,
+    ) -> None:
         self.folder = folder
         self._owner = owner if os.geteuid() == 0 else None
         self._settings = settings
         self._seconds = seconds
+        self._hard = hard
+        self._inodes = inodes
+        self._limited: int | None = None
+        """The limit that the kernel was told last."""
+        self._kernel: int | None = None
+        """Its last figure; None while it holds this server to nothing."""
         self._measuring = threading.Lock()
+        self._gate = threading.Condition()
+        self._open = 0
+        self._moving = False
         self._measured_at = -STALE_SECONDS
-        self.quota = Quota(lambda: settings().build.disk_space * MEBIBYTE)
         self._wanted = True
+        self.quota = Quota(lambda: settings().build.disk_space * MEBIBYTE)
         self.active = False
         """Whether the game runs, so that the files change without us."""
         self.heed: Callable[[], None] = lambda: None
@@ -46,37 +72,66 @@ class Volume:
         return self.quota.used
 
     @property
-    def wanted(self) -> bool:
-        """Whether somebody waits for a count, or there never was one."""
-        return self._wanted
+    def held(self) -> bool:
+        """Whether the kernel holds it to its limit."""
+        return self._kernel is not None
 
     @property
     def stale(self) -> bool:
         """Whether the files should be counted (again)."""
         age = self._seconds() - self._measured_at
-        limit = self.quota.limit
-        nearly_full = self.active and limit and self.used > limit * NEARLY_FULL
+        if self.held:
+            return self._wanted or age >= (ASK_SECONDS if self.active else ASK_OFFLINE_SECONDS)
+        nearly_full = self.active and self.quota.limit and self.used > self.quota.limit * NEARLY_FULL
         return self._wanted or age >= (NEARLY_FULL_SECONDS if nearly_full else STALE_SECONDS)
+
+    @property
+    def ask_due(self) -> bool:
+        """Whether there is something to ask or tell the kernel, which is quick."""
+        return self.held and (self.stale or self._limited != self.quota.limit)
+
+    @property
+    def count_due(self) -> bool:
+        """Whether the files should be looked at, which takes its time. Those of an offline server change by our own doors alone."""
+        return not self.held and (self.stale if self.active else self._wanted)
 
     def denied(self) -> Denylist | None:
         return denylist(self._settings().egg.file_denylist)
 
     def open(self, *, guarded: bool = True) -> Rooted:
-        """In a thread. Not `guarded` by the denylist are backups alone. Raises NotFound while there is no folder."""
-        root = Root(self.folder)
+        """In a thread. Not `guarded` by the denylist are backups alone. Raises NotFound without a folder, ServerBusy while it is moved."""
+        with self._gate:
+            if not self._gate.wait_for(lambda: not self._moving, _MOVE_SECONDS):
+                raise ServerBusy("The server's files are being brought under its disk limit.", hint="Try again in some minutes.")
+            root = Root(self.folder)
+            self._open += 1
         owner = root.owner if self._owner is not None and root.owner[0] else self._owner
-        return Rooted(root, self.quota, self.denied() if guarded else None, owner)
+        return Rooted(root, self.quota, self.denied() if guarded else None, owner, self._closed)
 
     def prepare(self) -> None:
-        """In a thread, while nothing runs: make the folder. Raises OSError."""
+        """In a thread, while nothing runs: make the folder, and have the kernel hold it to its limit where it can. Raises OSError."""
+        if self._hard is not None:
+            try:
+                self._take_in(self._hard)
+            except OSError as error:
+                log.error("%s: no hard disk limit, its files are counted instead: %s", self.folder.name, error.strerror or error)
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def remove(self) -> None:
+        """In a thread: the folder with everything in it, and what the kernel knows of it."""
+        try:
+            if self._hard is not None:
+                self._hard.remove(self.folder)
+        except OSError as error:
+            log.error("%s: its quota cannot be given back: %s", self.folder.name, error.strerror or error)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def count_soon(self) -> None:
         """Have it counted anew in the background."""
         self._wanted = True
 
     def measure(self) -> int:
-        """In a thread: count what the files take, and answer that. No folder takes nothing. Raises NotCounted."""
+        """In a thread: count what the files take, and answer that. No folder takes nothing. Raises NotCounted, OSError."""
         with self._measuring:
             self._measure()
         return self.used
@@ -84,7 +139,7 @@ class Volume:
     def count(self) -> None:
         """In a thread: as `measure`, when that is not known or old. A second caller waits for the first one's figure."""
         with self._measuring:
-            if self.stale:
+            if self.stale or self._limited != self.quota.limit:
                 self._measure()
 
     def count_first(self) -> None:
@@ -95,6 +150,8 @@ class Volume:
     def _measure(self) -> None:
         mark = self.quota.mark()
         self._measured_at, self._wanted = self._seconds(), False
+        if self._hard is not None and self._ask(self._hard, mark):
+            return
         try:
             root = Root(self.folder)
         except NotFound:
@@ -105,3 +162,40 @@ class Volume:
         finally:
             root.close()
         self.quota.measured(found.total, mark)
+
+    def _ask(self, hard: HardQuota, mark: int) -> bool:
+        """Tell the kernel the limit and ask for its figure; whether it had one."""
+        before, self._kernel = self._kernel, None
+        limit = self.quota.limit
+        if not hard.holds(self.folder):
+            self._limited = limit
+            return False
+        if self._limited != limit or before is None:
+            hard.limit(self.folder, limit, self._inodes)
+        self._limited = limit
+        used = hard.used(self.folder)
+        if used is None:
+            return False
+        self._kernel = used
+        if used != before or not hard.lags:  # an old figure again: what we changed since is in none yet
+            self.quota.measured(used, mark)
+        return True
+
+    def _take_in(self, hard: HardQuota) -> None:
+        moves = hard.moves and not hard.holds(self.folder)
+        with self._gate:
+            if moves and self._open:
+                log.warning("%s: no hard disk limit until its next start, since somebody has its files open", self.folder.name)
+                return
+            self._moving = moves
+        try:
+            hard.take_in(self.folder)
+            hard.limit(self.folder, self.quota.limit, self._inodes)
+        finally:
+            with self._gate:
+                self._moving = False
+                self._gate.notify_all()
+
+    def _closed(self) -> None:
+        with self._gate:
+            self._open -= 1
