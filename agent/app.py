@@ -89,6 +89,8 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
         host = "127.0.0.1" if config.api.host in ("0.0.0.0", "::") else config.api.host
         await backups.prepare()
         manager.greet = backups.greet
+        url = f"{'https' if tls else 'http'}://{host}:{port}"
+        log.info("the agent listens on %s", url)
         await manager.boot()
         await backups.begin_work()
         outbox.begin()
@@ -98,7 +100,7 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
                 await sftp.start()
             except NotConfigured as error:  # games go on without it, and people can still use Discord
                 log.error("%s", error)
-        yield Agent(port, f"{'https' if tls else 'http'}://{host}:{port}", manager, sftp, backups)
+        yield Agent(port, url, manager, sftp, backups)
 
 
 def _runtime(config: AgentConfig, clock: Clock) -> Runtime:

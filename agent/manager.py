@@ -9,7 +9,7 @@ from agent.filesystem.disks import Disks
 from agent.history.history import History
 from agent.outbox import Outbox
 from agent.remote import Remote
-from agent.runtime.runtime import Runtime
+from agent.runtime.runtime import EngineLost, Runtime
 from agent.server.install import Installer
 from agent.server.sampling import sample_for_ever
 from agent.server.server import Server
@@ -130,7 +130,8 @@ class ServerManager:
         """Each server is told what the engine says of its container, whoever caused it."""
         with self._runtime.exits().listen(capacity=100_000) as events:
             async for event in events:
-                if (server := self._servers.get(event.uuid)) is not None:
+                told = self.all() if isinstance(event, EngineLost) else [self._servers[event.uuid]] if event.uuid in self._servers else []
+                for server in told:
                     server.heed(event)
 
     def _made(self, configuration: ServerConfiguration) -> Server:

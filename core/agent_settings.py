@@ -248,6 +248,8 @@ class CrashSection(Section):
     timeout: float = Field(default=60.0, ge=0)
     """A second crash within this many seconds is not restarted."""
     most_restarts: int = Field(default=3, ge=0)
-    """Restarts after crashes within ten minutes, at most."""
+    """Restarts after crashes within `window`, at most."""
+    window: float = Field(default=600.0, gt=0)
+    """Seconds over which restarts are counted."""
     backoff: float = Field(default=10.0, ge=0)
     """Seconds before the second of these restarts; twice that before the third, and so on. The first one comes at once."""

@@ -130,6 +130,8 @@ class PrivateEngine:
         self.pid = self.folder / "dockerd.json"
         self.log = self.folder / "dockerd.log"
         self.driver = self.folder / "storage-driver"
+        self._process: subprocess.Popen[bytes] | None = None
+        """Our own child, for as long as it runs."""
 
     def start(self) -> str:
         """Start it, or find it running; its version. Raises NoEngine with dockerd's last lines when it will not run."""
@@ -179,7 +181,7 @@ class PrivateEngine:
         (self.folder / "daemon.json").write_text("{}\n")
         path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
         with self.log.open("wb") as log:
-            process = subprocess.Popen(
+            self._process = process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/", env={**os.environ, "PATH": path}
             )
         processes.remember(self.pid, process.pid)
@@ -199,6 +201,9 @@ class PrivateEngine:
         """Clear what a dockerd that was killed leaves behind and its successor stumbles over: its containerd, pid file and sockets."""
         if processes.remembered(self.pid) is not None:
             return
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=5)  # dead, but its threads may still be ending
         with contextlib.suppress(OSError, ValueError):
             pid = int((self.sockets / "exec" / "containerd" / "containerd.pid").read_text())
             if str(self.sockets) in Path(f"/proc/{pid}/cmdline").read_text():

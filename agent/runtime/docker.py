@@ -24,7 +24,7 @@ from agent.runtime.docker_events import DockerEvents
 from agent.runtime.docker_records import Life, facts, life, moment, stamp
 from agent.runtime.meters import Meters
 from agent.runtime.owners import Owners
-from agent.runtime.runtime import Began, EngineEvent, Exit, Inspection, Progress, Sample
+from agent.runtime.runtime import Began, Died, EngineEvent, Exit, Inspection, Progress, Sample
 from agent.runtime.tenant_networks import TenantNetworks
 from core.clock import Clock
 from core.config import AgentConfig, docker_host
@@ -219,7 +219,10 @@ class DockerRuntime:
         else:
             self._meters.forget(uuid)
         running = bool(state["Running"])
-        ended = None if running or state["Status"] == "created" else Exit(state["ExitCode"], state["OOMKilled"], state.get("Error", ""))
+        ended = None
+        if not running and state["Status"] != "created":
+            along = self._events.ended_with_engine(moment(state["FinishedAt"]))
+            ended = Exit(state["ExitCode"], state["OOMKilled"], state.get("Error", ""), along)
         return Inspection(True, running, state["Pid"] or None, moment(state["StartedAt"]), ended)
 
     async def wait(self, uuid: str) -> Exit:
@@ -252,7 +255,7 @@ class DockerRuntime:
             async for event in events:
                 if isinstance(event, Began):
                     self._meters.look_up(event.uuid)
-                else:
+                elif isinstance(event, Died):
                     self._meters.forget(event.uuid)
 
     def _translated(self, image: str = "") -> AbstractContextManager[None]:

@@ -13,6 +13,9 @@ _PORT = re.compile(r":(\d+): bind: address already in use|Bind for \S*:(\d+) fai
 _GONE_FOR_PODMAN = ("no such container", "can only kill running containers", "container state improper")
 """Podman's words, with whatever status."""
 
+NO_ANSWER = 900
+"""What aiodocker gives as the status when it cannot connect."""
+
 
 @contextmanager
 def translated(host: str, image: str = "") -> Iterator[None]:
@@ -20,6 +23,8 @@ def translated(host: str, image: str = "") -> Iterator[None]:
     try:
         yield
     except DockerError as error:
+        if error.status == NO_ANSWER:
+            raise EngineUnreachable(f"The Docker Engine at {host} cannot be reached.", hint="Start Docker on the node.") from error
         raise meaning(error.status, str(error.message), image) from error
     except TimeoutError as error:
         raise EngineUnreachable("The Docker Engine did not answer in time.", hint="Look at the machine's load and Docker's log.") from error

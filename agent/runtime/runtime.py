@@ -6,7 +6,7 @@ Every method raises RuntimeFailure (or a subclass) with a sentence for people.
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -76,7 +76,15 @@ class Began:
     uuid: str
 
 
-EngineEvent = Died | Began
+@dataclass(frozen=True, slots=True)
+class EngineLost:
+    """The engine does not answer any more: it is restarted, or it died. Told once, at the beginning."""
+
+
+ENGINE_ENDS_WITHIN = timedelta(seconds=20)
+"""How long before its last word an engine that is stopped may begin to end its containers."""
+
+EngineEvent = Died | Began | EngineLost
 
 
 class Attachment(Protocol):

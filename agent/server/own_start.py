@@ -11,9 +11,12 @@ from collections.abc import Callable
 from agent.server.power import PowerQueue
 from agent.server.start_gate import SHARE_SECONDS, StartGate
 from core.clock import Clock
-from core.errors import AerieError
+from core.errors import AerieError, EngineUnreachable
 from core.supervise import Supervisor
 from core.vocabulary import PowerSignal
+
+_AGAIN_SECONDS = 2.0
+"""Between two tries while the engine is away."""
 
 
 class OwnStart:
@@ -44,29 +47,35 @@ class OwnStart:
 
     def soon(self, wait: float = 0.0) -> None:
         """Start in `wait` seconds, once nothing is under way and the node has room for it."""
-        self.forget()
+        if not self._sent:  # one that was sent ends with its order, and gives its turn back then
+            self.forget()
         self._sent = False
         self._waiting = self._tasks.spawn("own start", self._start(wait))
 
     def forget(self) -> None:
         """Somebody asked for something: what waits here is not wanted any more."""
         waiting, self._waiting = self._waiting, None
-        if waiting is not None and waiting is not asyncio.current_task() and not self._sent:
-            waiting.cancel()
-
-    def close(self) -> None:
-        """The agent is stopping."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
+        if waiting is not None and waiting is not asyncio.current_task():
             waiting.cancel()
 
     async def _start(self, wait: float) -> None:
+        me = asyncio.current_task()
         await self._clock.sleep(wait)
         await self._queue.idle()
-        async with self._gate.turn(self._priority()):
-            self._sent = True
-            with contextlib.suppress(AerieError):
-                self._power(PowerSignal.START)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SHARE_SECONDS):
-                    await self._queue.idle()
+        while True:
+            async with self._gate.turn(self._priority()):
+                self._sent = True
+                try:
+                    signal_id = self._power(PowerSignal.START)
+                except AerieError:
+                    return
+                self._waiting = me  # `power` forgot us; from here on another's signal shall end us
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(SHARE_SECONDS):
+                        await self._queue.idle()
+            await self._queue.idle()
+            end = self._queue.last_end
+            if end is None or end.signal_id != signal_id or end.code != EngineUnreachable.code or self._waiting is not me:
+                return
+            self._sent = False  # the engine is away: it will be back
+            await self._clock.sleep(_AGAIN_SECONDS)

@@ -76,6 +76,8 @@ class PowerQueue:
         self._current: Order | None = None
         self._waiting: list[Order] = []
         self._runner: asyncio.Task[None] | None = None
+        self.last_end: PowerProgress | None = None
+        """How the last order ended."""
 
     @property
     def current(self) -> Order | None:
@@ -131,11 +133,12 @@ class PowerQueue:
         if order.ended and not self._closing:
             left = self._in_line()
             self._wished(left[-1].signal if left else None)
-        self._tell(
-            PowerProgress(
-                signal_id=order.id, signal=order.signal, phase=phase, state=self._state(), reason=reason, code=code, at=self._clock.now()
-            )
+        told = PowerProgress(
+            signal_id=order.id, signal=order.signal, phase=phase, state=self._state(), reason=reason, code=code, at=self._clock.now()
         )
+        if order.ended:
+            self.last_end = told
+        self._tell(told)
 
     def _refuse_senseless(self, signal: PowerSignal) -> None:
         state = self._state()

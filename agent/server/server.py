@@ -10,10 +10,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from agent.filesystem.disks import Disks
-from agent.runtime.runtime import Died, EngineEvent, Exit, Runtime, Sample
-from agent.server.crash import CrashWatch, Verdict
-from agent.server.crash_record import LINES, crash_record
+from agent.runtime.runtime import Began, Died, EngineEvent, EngineLost, Exit, Runtime, Sample
 from agent.server.disk import DiskWatch
+from agent.server.endings import Endings
 from agent.server.own_start import OwnStart
 from agent.server.standing import DaemonNotice, SavedState, Standing
 from agent.server.start_gate import StartGate
@@ -71,18 +70,14 @@ class Server:
         self._own_start = OwnStart(
             self.power, self._queue, clock, tasks, gate or StartGate(), lambda: self.configuration.settings.aerie_priority
         )
-        self._crashes = CrashWatch(config.crash)
         self.held = ""
         """What is being done to it that allows no power signal and no change of its files, as the end of "The server is …"."""
         self.end_installation: Callable[[str], None] | None = None
         """Ends the installation that is under way, if one is; given by whoever installs."""
         self.install_failed = False
-        self.crash: CrashReport | None = None
-        """The newest crash."""
-        self.crash_told = False
-        """Whether a control plane of ours heard of it."""
         self.events = self._standing.events
         self.console = self._terminal.console
+        self._endings = Endings(self._standing, self._queue, self._own_start, self.console, config.crash, clock)
 
     # What others ask
 
@@ -118,6 +113,20 @@ class Server:
     def last_output_at(self) -> datetime | None:
         return self._terminal.last_output_at
 
+    @property
+    def crash(self) -> CrashReport | None:
+        """The newest crash."""
+        return self._endings.crash
+
+    @property
+    def crash_told(self) -> bool:
+        """Whether a control plane of ours heard of it."""
+        return self._endings.crash_told
+
+    @crash_told.setter
+    def crash_told(self, told: bool) -> None:
+        self._endings.crash_told = told
+
     def power(self, signal: PowerSignal) -> str:
         """Accept a signal and answer its id. Raises ServerSuspended, ServerBusy or Conflict now, never later.
 
@@ -131,7 +140,10 @@ class Server:
         if self.suspended and signal in (PowerSignal.START, PowerSignal.RESTART):
             raise ServerSuspended("The server is suspended.", hint="An administrator can lift the suspension.")
         self._own_start.forget()
-        return self._queue.send(signal)
+        signal_id = self._queue.send(signal)
+        if signal in (PowerSignal.STOP, PowerSignal.KILL):
+            self._endings.stop_asked()
+        return signal_id
 
     async def asked(self, signal: PowerSignal) -> str:
         """As `power`, and on the disk when this returns: should the agent be killed now, the next one goes on with it."""
@@ -244,7 +256,7 @@ class Server:
         """
         saved = saved or SavedState()
         self._terminal.resume(saved)
-        self.install_failed, self.crash = saved.install_failed, saved.crash
+        self.install_failed, self._endings.crash = saved.install_failed, saved.crash
         wish = await asyncio.to_thread(self._wish.read)
         shown = await self._runtime.inspect(self.uuid)
         if not shown.running:
@@ -276,10 +288,13 @@ class Server:
 
     def heed(self, event: EngineEvent) -> None:
         """The engine tells that its process ended or was started."""
-        if isinstance(event, Died):
-            self._tasks.spawn("died", self.died(event.exit))
-        else:
-            self._tasks.spawn("found running", self.found_running())
+        match event:
+            case Died():
+                self._tasks.spawn("died", self.died(event.exit))
+            case Began():
+                self._tasks.spawn("found running", self.found_running())
+            case EngineLost():
+                self._endings.engine_lost()
 
     async def found_running(self) -> None:
         """Its container was started; unless that was us, somebody did so on the node."""
@@ -299,7 +314,7 @@ class Server:
 
     async def close(self) -> None:
         """Let go without stopping: containers run on."""
-        self._own_start.close()
+        self._own_start.forget()
         self._steps.close()
         self._stats.end()
         await self._terminal.close()
@@ -333,43 +348,15 @@ class Server:
     def _finish(self, ended: Exit, why: str = "", code: str = "") -> None:
         """The process is gone. Comes from several sides; only the first counts."""
         standing = self._standing
-        was, order = standing.state, self._queue.current
+        was, known = standing.state, standing.gone.is_set()
         if not why:
             why, code = standing.failure
-        already = standing.gone.is_set()
         standing.gone.set()
         if was is ServerState.OFFLINE:
             return
-        if not already:
+        if not known:
             standing.note_exit(ended)
         self._stats.end()
         self._terminal.let_go()
-        alive = was in (ServerState.STARTING, ServerState.RUNNING) and not already
-        crashed = alive and not self._queue.ending() and (order is None or order.overtaken_by is None)
-        if crashed and not why and ended.with_engine:
-            crashed, why = False, "Docker was stopped or restarted, and its process with it; starting it again."
-            self._own_start.soon()
-        verdict = (
-            self._crashes.judge(ended, self._clock.monotonic(), enabled=self.configuration.settings.crash_detection_enabled)
-            if crashed and not why
-            else None
-        )
-        asked = "It was killed." if order and order.signal is PowerSignal.KILL else "It stopped, as asked."
-        told = why or (verdict.words if verdict else asked if was is ServerState.STOPPING or self._queue.ending() else "Its process ended.")
-        if ended.reason:
-            told = f"{told} ({ended.reason})"
-        standing.become(ServerState.OFFLINE, told, code, order, ended)
+        self._endings.ended(ended, was, why, code, known=known)
         self._stats.tell()
-        if verdict is not None:
-            if verdict.crash:
-                self._record_crash(ended, verdict)
-            self.notice(verdict.words)
-            if verdict.restart:
-                self._own_start.soon(verdict.wait)
-                standing.changed()
-
-    def _record_crash(self, ended: Exit, verdict: Verdict) -> None:
-        lines = self.console.history(LINES)
-        self.crash = crash_record(ended, verdict, began=self._standing.began_at, now=self._clock.now(), lines=lines)
-        self.crash_told = False
-        self.events.publish(self.crash)

@@ -97,6 +97,19 @@ class PlayerPatterns(Wire):
     leave: str
 
 
+class CrashRules(Wire):
+    """Aerie's extension: a server's own rules of what follows a crash; what is None follows the node's."""
+
+    restarts: int | None = Field(default=None, ge=0, le=100)
+    """Restarts within `window`, at most. Set, it also lifts Wings' rule that a second crash within a minute is not restarted."""
+    window: float | None = Field(default=None, gt=0, le=86_400)
+    """Seconds."""
+    backoff: float | None = Field(default=None, ge=0, le=600)
+    """Seconds before the second restart; twice that before the third, and so on."""
+    clean_codes: list[int] = Field(default_factory=list, max_length=32)
+    """Exit codes that are no crash, whatever the node says."""
+
+
 class ServerSettings(Wire):
     uuid: str
     meta: Meta = Field(default_factory=Meta)
@@ -113,6 +126,7 @@ class ServerSettings(Wire):
     crash_detection_enabled: bool | None = None
     """Absent means the node's own setting."""
     aerie_players: PlayerPatterns | None = None
+    aerie_crash: CrashRules | None = None
     aerie_priority: int = 0
     """Aerie's extension: servers with more are started first when a whole node comes back."""
 
