@@ -15,7 +15,7 @@ import pytest
 
 from agent.api import doors, limits, peer
 from agent.api.doors import Doors
-from agent.api.websocket import DOORS
+from agent.api.websocket import DOORS, MOST_SOCKETS
 from agent.server.console import Batch
 from core.vocabulary import ServerState
 from tests.agent.api.still import Still, answered, ask, close_code, frames_until, seen, standing_still, until
@@ -108,11 +108,14 @@ async def test_ws_1_two_thousand_knocks_leave_nothing_behind(still: Still) -> No
 
 
 async def test_ws_1_sockets_of_a_server_that_leave_make_room(still: Still) -> None:
-    held = [await still.open(headers=still.node) for _ in range(30)]
-    assert await refused(still, headers=still.node) == 400
+    held = []
+    for _ in range(MOST_SOCKETS):
+        held.append(await still.open("*"))
+        await still.clock.advance(0.1)
+    assert await refused(still) == 400
     await held[3].close()
-    await until(lambda: len(still.sockets) == 29)
-    held.append(await still.open(headers=still.node))
+    await until(lambda: len(still.sockets) == MOST_SOCKETS - 1)
+    held.append(await still.open())
 
 
 @pytest.mark.parametrize(
