@@ -32,6 +32,7 @@ from bot.ui import errors, presses
 from bot.ui.account import AccountButton
 from bot.ui.alerts import AlertButton
 from bot.ui.buttons import OldButton, ServerButton
+from bot.ui.found_lines import LinesButton
 from bot.ui.history import PageButton
 from bot.ui.making import MakingButton
 from bot.ui.requests import RequestButton
@@ -183,7 +184,7 @@ def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards, requests:
         client.tree.add_command(group)
     client.tree.add_command(activity)
     ServerButton.presses = presses.PRESSES
-    client.dynamic_items += [ServerButton, MakingButton, AccountButton, AlertButton, PageButton, RequestButton, OldButton]
+    client.dynamic_items += [ServerButton, MakingButton, AccountButton, AlertButton, LinesButton, PageButton, RequestButton, OldButton]
     client.modal_hooks.append(presses.submitted)
     client.message_hooks.append(bridge.on_message)
     client.console_attached = bridge.attach

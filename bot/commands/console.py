@@ -1,4 +1,4 @@
-"""/console: read a game server's console, type at it, and show it live in a channel."""
+"""/console: read a game server's console, find old lines, type at it, and show it live in a channel."""
 
 import discord
 from discord import app_commands
@@ -7,8 +7,10 @@ from bot.client import AerieClient
 from bot.ui.asker import actor_of
 from bot.ui.autocomplete import SERVER, SERVER_TO_TYPE_AT
 from bot.ui.console import snapshot
+from bot.ui.found_lines import Ask, shown
 from bot.ui.text import code
 from core.errors import Forbidden
+from core.services.console import MOST_SOUGHT
 
 Interaction = discord.Interaction[AerieClient]
 
@@ -44,6 +46,22 @@ class ConsoleCommands(app_commands.Group):
         await interaction.response.defer(ephemeral=True, thinking=True)
         found = await interaction.client.services.console.tail(actor_of(interaction), server, lines)
         await interaction.edit_original_response(content=snapshot(found))
+
+    @app_commands.command(description="Find old lines of a server's console, for you alone")
+    @app_commands.describe(
+        server="Which server", text="Part of the lines, in any case; all lines if you leave it out", since="30m, 2h, 3d, or a date (UTC)"
+    )
+    async def search(
+        self,
+        interaction: Interaction,
+        server: app_commands.Transform[str, SERVER],
+        text: app_commands.Range[str, 1, MOST_SOUGHT] | None = None,
+        since: app_commands.Range[str, 1, 40] | None = None,
+    ) -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        moment = interaction.client.services.console.moment(since or "")
+        ask = Ask(server, int(moment.timestamp() * 1000) if moment else 0, text=(text or "").strip())
+        await interaction.edit_original_response(**await shown(interaction, ask))
 
     @app_commands.command(description="Show a server's console live in a channel")
     @app_commands.describe(server="Which server", channel="Where; this channel if you leave it out")

@@ -27,7 +27,7 @@ from core.clock import Clock, unix
 from core.errors import AerieError, LimitReached
 from core.fanout import Listener
 from core.models.guild import ConsoleBridge
-from core.protocol.socket import ConsoleBatch
+from core.protocol.socket import ConsoleBatch, ConsolePlace
 from core.services.build import Services
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,9 @@ BLOCK = 1850
 """Characters of lines in one message; the rest of 2,000 is for header and account."""
 FILE_BYTES = 9 * 1024 * 1024
 GZIP_ABOVE = 8 * 1024 * 1024
+PLACE_EVERY = 5.0
+"""Seconds between two times that it is remembered how far a console has got: after a kill so much may be shown twice."""
+PLACE_LIMIT = 5.0
 UNKNOWN_MESSAGE = 10008
 GONE = {10003, 10004}
 """Unknown channel, unknown guild."""
@@ -63,7 +66,7 @@ class Pace:
 class Consoles(Protocol):
     """Where lines come from (bot/workers/streams.py)."""
 
-    def console(self, uuid: str) -> Listener[ConsoleBatch]: ...
+    def console(self, uuid: str, place: ConsolePlace | None = None) -> Listener[ConsoleBatch]: ...
 
 
 class LiveView:
@@ -113,6 +116,8 @@ class LiveView:
         self._file_at: float | None = None
         self._action_at = clock.monotonic()
         self._stopped = False
+        self._place_at = clock.monotonic()
+        self._kept_place: tuple[int, str] | None = None
 
     @property
     def interval(self) -> float:
@@ -135,7 +140,22 @@ class LiveView:
                 await self._show()
                 reader.cancel()
         finally:
+            await self._keep_place()
             self.transcript.give_up()
+
+    async def _keep_place(self) -> None:
+        """Have it remembered how far this console has got: a later bot goes on there."""
+        self._place_at = self._clock.monotonic()
+        place = (self.transcript.settled, self.transcript.boot)
+        if not self.transcript.boot or place == self._kept_place:
+            return
+        try:
+            async with asyncio.timeout(PLACE_LIMIT):
+                await self._services.guilds.remember_place(self.row.id, *place)
+        except (AerieError, TimeoutError) as error:
+            log.info("how far the console of %s has got cannot be remembered: %s", self.server.name, error)
+        else:
+            self._kept_place = place
 
     async def finish(self, why: str) -> None:
         """The last edit: the view ends here."""
@@ -143,9 +163,10 @@ class LiveView:
             await self._close_message(self._message_id, why)
 
     async def _read(self) -> None:
-        with self._consoles.console(self.server.uuid) as listener:
+        place = self._place()
+        with self._consoles.console(self.server.uuid, place) as listener:
             if not self._remembered.is_set():
-                await self._remember()
+                await self._remember(place)
             while batches := await listener.drain(50):
                 for batch in batches:
                     if self.transcript.take(batch, self._clock.monotonic()) or batch.dropped:
@@ -153,15 +174,23 @@ class LiveView:
                         self._changed.set()
                     await asyncio.sleep(0)  # a flood must not hold up interactions
 
-    async def _remember(self) -> None:
-        """Show what was written before we listened, if the node can tell."""
+    def _place(self) -> ConsolePlace | None:
+        """How far this console had got when it was last shown; None when nobody knows."""
+        if self.transcript.boot and self.transcript.last:
+            return ConsolePlace(after=self.transcript.last, boot=self.transcript.boot)
+        return ConsolePlace(after=self.row.last_seq, boot=self.row.boot) if self.row.boot and self.row.last_seq is not None else None
+
+    async def _remember(self, place: ConsolePlace | None) -> None:
+        """Show what was written before what comes now, if the node can tell."""
         try:
-            lines = await self._services.console.tail(Actor.system("live console"), self.server.uuid, SHOWN)
+            lines = await self._services.console.tail(Actor.system("live console"), self.server.uuid, SHOWN, place)
         except AerieError as error:
             log.info("the last lines of %s are not known: %s", self.server.name, error)
         else:
             self.transcript.prime(lines)
         finally:
+            if place is not None and place.after is not None:
+                self.transcript.resume(place.after, place.boot)
             self._remembered.set()
             self._changed.set()
 
@@ -184,6 +213,8 @@ class LiveView:
                 AerieError,
             ) as error:  # out of reach: the next step tries again
                 log.info("the console of %s cannot be shown just now: %s", self.server.name, error)
+            if self._clock.monotonic() - self._place_at >= PLACE_EVERY:
+                await self._keep_place()
             await self._wait()
 
     async def _wait(self) -> None:

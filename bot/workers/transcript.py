@@ -98,6 +98,8 @@ class LogFile:
     problems: list[str]
     kept: int
     repeats: int
+    waits_from: int = 0
+    """The first line of it that was shown nowhere yet."""
 
     @property
     def size(self) -> int:
@@ -115,9 +117,13 @@ class Transcript:
         self._entries: deque[_Entry] = deque()
         self._sealed = True
         self._expected: int | None = None
+        self.boot = ""
+        """The count of the node's that numbers belong to; empty for a node whose numbers mean nothing later."""
         self._accounted_to = 0
         self._produced_at_shot = 0
         self._lost_since_shot = 0
+        self._lost_span: tuple[int, int] | None = None
+        """From the first to the last line that did not come, since the last shot."""
         self._in_flight: Shot | None = None
         self._fresh_characters = 0
         self._file = self._empty_file()
@@ -135,13 +141,16 @@ class Transcript:
     def take(self, batch: ConsoleBatch, now: float) -> int:
         """Take lines in; answers how many were new. Lines already seen are left out, gaps are counted as skipped."""
         lines, seq = batch.lines, batch.first_seq
+        if batch.boot != self.boot:
+            self.boot, self._expected = batch.boot, None
         expected = self._expected
-        if expected is not None and seq < expected and expected - seq < NEW_COUNT and seq > 1:
+        if expected is not None and seq < expected and (batch.boot or (expected - seq < NEW_COUNT and seq > 1)):
             lines = lines[expected - seq :]
             seq = expected
-        lost = max(batch.dropped, seq - expected if expected is not None and seq > expected else 0)
+        gap = seq - expected if expected is not None and seq > expected else 0
+        lost = gap if batch.boot and expected is not None else max(batch.dropped, gap)
         if lost:
-            self._lose(lost)
+            self._lose(lost, seq - lost)
         for line in lines:
             self._take_line(seq, line)
             seq += 1
@@ -159,6 +168,17 @@ class Transcript:
             self._text += len(line) + 1
         self._sealed = True
 
+    def resume(self, last: int, boot: str) -> None:
+        """Go on after a line that an earlier transcript accounted for; call it before the first `take`."""
+        self._expected, self.boot, self._accounted_to = last + 1, boot, last
+
+    @property
+    def settled(self) -> int:
+        """The newest number up to which nothing is pending."""
+        waiting = [file.waits_from - 1 for file in (self._file, self._unposted) if file is not None and file.kept + file.repeats]
+        waiting += [entry.last - entry.fresh for entry in self._entries if entry.fresh and entry.first][:1]
+        return min([self.last, *waiting])
+
     def _take_line(self, seq: int, line: str) -> None:
         if "\r" in line or len(line) > ansi.LONGEST_KEPT:
             line = ansi.last_state(line)
@@ -174,7 +194,9 @@ class Transcript:
         self._text += len(line) + 1
         self._fresh_characters += len(line) + 1
 
-    def _lose(self, lines: int) -> None:
+    def _lose(self, lines: int, first: int) -> None:
+        begin = min(first, self._lost_span[0]) if self._lost_span else first
+        self._lost_span = (begin, first + lines - 1)
         self.counts.produced += lines
         self.counts.skipped += lines
         self._lost_since_shot += lines
@@ -233,8 +255,10 @@ class Transcript:
         new = self.counts.produced - self._produced_at_shot
         told = sum(fresh for _, fresh in visible)
         newest = next((entry.last - fresh for entry, fresh in visible if fresh), self.last)
-        missing_from = min(self._accounted_to + 1, newest)
-        shot = Shot(lines, first, self.last, new, told, missing_from, newest, self._lost_since_shot, self.flood, visible)
+        spans = [(min(self._accounted_to + 1, newest), newest)] if newest > self._accounted_to or self._lost_span is None else []
+        spans += [self._lost_span] if self._lost_span is not None else []
+        missing_from, missing_to = min(span[0] for span in spans), max(span[1] for span in spans)
+        shot = Shot(lines, first, self.last, new, told, missing_from, missing_to, self._lost_since_shot, self.flood, visible)
         self._in_flight = shot
         return shot
 
@@ -250,7 +274,9 @@ class Transcript:
         self._accounted_to = shot.last
         self._produced_at_shot += shot.new
         self._lost_since_shot -= shot.lost
-        if not self.flood:
+        if not self._lost_since_shot:
+            self._lost_span = None
+        if not self.flood and (not shot.visible or shot.visible[0][0].first):  # lines from before stay while they can be seen
             self._settle_before(shot.first)
 
     def refused(self, shot: Shot) -> None:
@@ -355,6 +381,7 @@ class Transcript:
         file.last = max(file.last, entry.last)
         file.lines += entry.count
         if entry.fresh:
+            file.waits_from = file.waits_from or entry.last - entry.fresh + 1
             file.kept += 0 if entry.seen else 1
             file.repeats += entry.fresh if entry.seen else entry.fresh - 1
             entry.fresh = 0

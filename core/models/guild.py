@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db.model import OPTIONS, Base, Dated, Numbered, Snowflake
@@ -48,6 +48,10 @@ class ConsoleBridge(Numbered, Dated, Base):
     server_id: Mapped[int] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"), index=True)
     message_id: Mapped[int | None] = mapped_column(Snowflake)
     """The live message, once there is one."""
+    last_seq: Mapped[int | None] = mapped_column(BigInteger)
+    """The newest line that was shown or told as skipped, by the numbers of the node; None where it has no such numbers."""
+    boot: Mapped[str] = mapped_column(String(32), default="")
+    """The count of the node's that this number belongs to."""
     attached_by: Mapped[str]
 
     server: Mapped[Server] = relationship(lazy="raise")

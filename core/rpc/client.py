@@ -8,6 +8,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
 from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
@@ -29,6 +30,7 @@ from core.protocol.agent import (
     SystemV2,
     UpdateResponse,
 )
+from core.protocol.history import HistoryPage
 from core.rpc.circuit import Circuit
 from core.tokens import NodeToken
 from core.vocabulary import PowerSignal
@@ -45,6 +47,7 @@ MOST_BYTES = 8 * 1024 * 1024
 _SYSTEM = TypeAdapter(SystemV2)
 _SERVER = TypeAdapter(ServerDescription)
 _SERVERS = TypeAdapter(list[ServerDescription])
+_HISTORY = TypeAdapter(HistoryPage)
 _LOGS = TypeAdapter(LogsResponse)
 _UPDATED = TypeAdapter(UpdateResponse)
 
@@ -135,6 +138,14 @@ class NodeClient:
     async def logs(self, uuid: str, lines: int = 100) -> list[str]:
         """The last `lines` (1 to 100) of the console, oldest first."""
         return self._read(await self._call("GET", f"/api/servers/{uuid}/logs?size={lines}"), _LOGS).data or []
+
+    async def console(self, uuid: str, **query: str) -> HistoryPage:
+        """Old lines, one page: `after`, `before`, `since`, `until`, `text`, `regex`, `order`, `limit`, `cursor` (docs/console.md).
+
+        Raises NotFound from a node that keeps no history, such as a stock Wings, or does not know the server.
+        """
+        path = f"/api/aerie/servers/{uuid}/console?{urlencode(query)}"
+        return self._read(await self._call("GET", path), _HISTORY)
 
     async def sync(self, uuid: str) -> None:
         """Have the node fetch the server's settings again."""

@@ -132,7 +132,7 @@ def build(
         api_keys=ApiKeys(database, activity, clock),
         alert_sources=AlertSources(database, access, activity, seal, clock),
         alerts=Alerts(database, access, activity, clock),
-        console=Console(access, activity, nodes),
+        console=Console(access, activity, nodes, clock),
         directory=directory,
         drafts=Drafts(database, access, eggs, placement, servers, clock),
         eggs=eggs,

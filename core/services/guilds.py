@@ -160,6 +160,13 @@ class Guilds:
             if row is not None:
                 row.message_id = message_id
 
+    async def remember_place(self, bridge_id: int, last_seq: int | None, boot: str) -> None:
+        """Remember how far a channel's console has got, so that it goes on there after a restart."""
+        async with self._database.begin() as session:
+            row = await session.get(ConsoleBridge, bridge_id)
+            if row is not None:
+                row.last_seq, row.boot = last_seq, boot
+
     async def forget_console(self, bridge_id: int) -> None:
         """The channel is gone or closed to us."""
         async with self._database.begin() as session:

@@ -82,6 +82,7 @@ class FakeNode:
         app.router.add_post("/api/servers/{uuid}/ws/deny", self._deny)
         if self.ours:
             app.router.add_post("/api/deauthorize-user", self._deauthorize)
+            app.router.add_get("/api/aerie/servers/{uuid}/console", self._history)
         self._runner = web.AppRunner(app, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
@@ -157,6 +158,19 @@ class FakeNode:
 
     async def _logs(self, request: web.Request) -> web.Response:
         return web.json_response({"data": self._of(request).lines[-int(request.query.get("size", 100)) :]})
+
+    async def _history(self, request: web.Request) -> web.Response:
+        """Old lines, a second apart, the newest first; `cursor` counts those of earlier pages."""
+        lines, query = self._of(request).lines, request.query
+        now, limit, skipped = int(self.now().timestamp() * 1000), int(query.get("limit", 100)), int(query.get("cursor", 0))
+        dated = [
+            {"seq": number, "time": now - 1000 * (len(lines) - number), "kind": "output", "text": line}
+            for number, line in enumerate(lines, start=1)
+        ]
+        found = [one for one in reversed(dated) if query.get("text", "").casefold() in str(one["text"]).casefold()]
+        found = [one for one in found if int(str(one["time"])) >= int(query.get("since", 0))][skipped:]
+        cursor = str(skipped + limit) if len(found) > limit else None
+        return web.json_response({"lines": found[:limit], "cursor": cursor, "partial": False, "boot": "", "last_seq": len(lines)})
 
     async def _commands(self, request: web.Request) -> web.Response:
         server = self._of(request)

@@ -22,7 +22,7 @@ from core.errors import MissingPermission
 from core.fanout import Fanout, Listener
 from core.models.guild import ConsoleBridge as Row
 from core.models.server import Server
-from core.protocol.socket import ConsoleBatch
+from core.protocol.socket import ConsoleBatch, ConsolePlace
 from core.services.build import Services
 from core.services.console import checked
 from core.services.live import Live
@@ -48,6 +48,9 @@ class Guilds:
     async def remember_message(self, bridge_id: int, message_id: int | None) -> None:
         self.rows[bridge_id].message_id = message_id
 
+    async def remember_place(self, bridge_id: int, last_seq: int | None, boot: str) -> None:
+        self.rows[bridge_id].last_seq, self.rows[bridge_id].boot = last_seq, boot
+
     async def forget_console(self, bridge_id: int) -> None:
         self.rows.pop(bridge_id, None)
 
@@ -67,7 +70,7 @@ class GameConsole:
 
     past: list[str] = field(default_factory=list)
 
-    async def tail(self, actor: Actor, ref: str, lines: int) -> list[str]:
+    async def tail(self, actor: Actor, ref: str, lines: int, upto: ConsolePlace | None = None) -> list[str]:
         return self.past[-lines:]
 
     async def send(self, actor: Actor, ref: str, line: str) -> None:
@@ -82,12 +85,16 @@ class Script:
     def __init__(self) -> None:
         self._fanout: Fanout[ConsoleBatch] = Fanout(lambda batch: sum(map(len, batch.lines)) + 64)
         self.next = 1
+        self.boot = ""
+        self.places: list[ConsolePlace | None] = []
+        """Where each reader wanted to begin."""
 
-    def console(self, _uuid: str) -> Listener[ConsoleBatch]:
+    def console(self, _uuid: str, place: ConsolePlace | None = None) -> Listener[ConsoleBatch]:
+        self.places.append(place)
         return self._fanout.listen(2000, 4 * 1024 * 1024)
 
     def write(self, *lines: str) -> None:
-        self._fanout.publish(ConsoleBatch(first_seq=self.next, lines=list(lines)))
+        self._fanout.publish(ConsoleBatch(first_seq=self.next, lines=list(lines), boot=self.boot))
         self.next += len(lines)
 
     def lose(self, lines: int) -> None:
@@ -124,7 +131,14 @@ def row_for(box: Sandbox, message_id: int | None = None) -> Row:
     channel = next(channel for channel in box.state.channels() if channel.name == "console")
     server = Server(id=1, uuid=UUID, short=UUID[:8], name="Luanti", guild_id=int(channel.guild_id or 0))
     return Row(
-        id=1, guild_id=server.guild_id, channel_id=int(channel.id), server_id=1, message_id=message_id, attached_by="test", server=server
+        id=1,
+        guild_id=server.guild_id,
+        channel_id=int(channel.id),
+        server_id=1,
+        message_id=message_id,
+        boot="",
+        attached_by="test",
+        server=server,
     )
 
 

@@ -7,6 +7,7 @@ from aiohttp import ClientSession
 
 from bot.workers.console_view import Pace
 from bot.workers.transcript import Counts
+from core.protocol.socket import ConsolePlace
 from core.services.live import Live
 from core.vocabulary import ServerState
 from sandbox.app import SandboxConfig, running
@@ -279,3 +280,24 @@ async def test_a_flood_of_a_hundred_thousand_lines_is_accounted_and_earns_no_429
             first, last = map(int, re.findall(r"\d+", name))
             assert len(lines) == last - first + 1
             assert lines[0].startswith(f"[{first - 1}]") and lines[-1].startswith(f"[{last - 1}]")
+
+
+async def test_after_a_restart_of_the_bot_a_console_goes_on_where_it_was() -> None:
+    async with running(SandboxConfig()) as box:
+        rows, script = Guilds({1: row_for(box)}), Script()
+        script.boot = "count"
+        async with bot(box, script, rows) as scene:
+            script.write("one", "two")
+            await scene.shows("two")
+            assert await settled(scene) == Counts(produced=2, shown=2)
+        assert (rows.rows[1].last_seq, rows.rows[1].boot) == (2, "count")
+        async with bot(box, script, rows, past=("one", "two")) as scene:
+            assert script.places == [None, ConsolePlace(after=2, boot="count")]
+            script.write("said while it was away")
+            script.lose(812)
+            script.write("now")
+            message = await scene.shows("now")
+            assert "one\ntwo\nsaid while it was away\nnow" in message["content"]
+            assert "812 lines skipped (#4–#815)" in message["content"]
+            assert await settled(scene) == Counts(produced=814, shown=2, skipped=812)
+        assert rows.rows[1].last_seq == 816

@@ -188,3 +188,54 @@ def test_a_file_too_big_for_discord_is_packed_and_then_shortened() -> None:
     parts = [dice.randbytes(50_000).hex() + "\n" for _ in range(240)]
     data, packed, missing = console_view._packed(parts)
     assert packed and missing and len(data) <= console_view.FILE_BYTES and gzip.decompress(data).decode() == "".join(parts[missing:])
+
+
+def numbered(first: int, *lines: str, dropped: int = 0, boot: str = "b") -> ConsoleBatch:
+    return ConsoleBatch(first_seq=first, lines=list(lines), dropped=dropped, boot=boot)
+
+
+def test_a_transcript_goes_on_after_the_line_an_earlier_one_ended_with() -> None:
+    book = Transcript()
+    book.prime(["before"])
+    book.resume(20_000, "b")
+    book.take(numbered(19_998, "x", "y", "z", "new"), 0)
+    assert shown(book, 0) == ["before", "new"]
+    book.take(numbered(20_005, "later"), 0)
+    assert book.counts == Counts(produced=5, shown=1, skipped=3)
+
+
+def test_what_comes_again_for_another_reader_is_left_out_however_old_and_with_what_was_lost_then() -> None:
+    book = Transcript()
+    book.take(numbered(50_000, "a", "b"), 0)
+    assert book.take(numbered(7, "old", "older", dropped=6), 0) == 0
+    book.take(numbered(50_002, "c"), 0)
+    assert shown(book, 0) == ["a", "b", "c"]
+    assert book.counts == Counts(produced=3, shown=3)
+
+
+def test_numbers_of_another_count_are_no_gap_and_no_repetition() -> None:
+    book = Transcript()
+    book.resume(500, "b")
+    book.take(numbered(3, "three", boot="c"), 0)
+    book.take(numbered(9_000, "far", boot="d"), 0)
+    assert shown(book, 0) == ["three", "far"]
+    assert book.counts == Counts(produced=2, shown=2)
+
+
+def test_only_what_was_accounted_for_is_settled() -> None:
+    book = Transcript()
+    book.take(numbered(1, "a", "b"), 0)
+    shown(book, 0)
+    book.take(numbered(3, "c"), 0)
+    assert (book.settled, book.last) == (2, 3)
+    shown(book, 0)
+    assert book.settled == 3
+    book.take(numbered(4, *(f"line {number}" for number in range(2000))), 0)
+    shown(book, 0)
+    assert book.flood
+    assert book.settled == 3
+    file = book.cut_file()
+    assert file is not None
+    assert book.settled == 3
+    book.posted(file)
+    assert book.settled == book.last == 2003
