@@ -82,6 +82,7 @@ def service(program: str, user: int = 0) -> Iterator[Podman]:
             group=user,
             extra_groups=[],
             cwd="/",
+            start_new_session=True,
         )
     try:
         _wait(running, folder)
@@ -97,7 +98,8 @@ def service(program: str, user: int = 0) -> Iterator[Podman]:
         running.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             running.wait(10)
-        running.kill()
+        with contextlib.suppress(ProcessLookupError):  # without root, podman is a child in a namespace of its own
+            os.killpg(running.pid, signal.SIGKILL)
         running.wait()
         for pause in folder.rglob("pause.pid"):  # keeps a namespace open for a user who is not root
             with contextlib.suppress(OSError, ValueError):

@@ -27,7 +27,7 @@ from tests.real.podman import IMAGE, Podman, Unable, service
 from tests.real.test_docker_runtime import GAME
 from tests.real.test_install import until
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 INSTALL = f"cat > /mnt/server/game.sh <<'END'\n{GAME}\nEND\necho installed as $(id -u)\n"
 
@@ -95,28 +95,28 @@ async def test_a_servers_whole_life_on_podman(podman: Podman, panel: Panel, tmp_
             assert (await answer.json())["docker"]["version"]
         async with http.post(f"{agent.url}/api/servers", json={"uuid": uuid, "start_on_completion": False}) as answer:
             assert answer.status == 202, await answer.text()
-        await until(lambda: uuid in panel.installs, within=25)
+        await until(lambda: uuid in panel.installs, within=60)
         assert panel.installs[uuid].successful, panel.installs[uuid].aerie_reason
         await until(lambda: agent.manager.get(uuid).end_installation is None)
         server = agent.manager.get(uuid)
 
         server.power(PowerSignal.START)
-        await until(lambda: server.state is ServerState.RUNNING, within=25)
+        await until(lambda: server.state is ServerState.RUNNING, within=60)
         await server.command("hello")
         await until(lambda: "got hello" in server.console.history(50))
         await until(lambda: server.stats().memory_bytes > 0 and server.stats().uptime > 0)
         assert server.stats().memory_limit_bytes < 200_000_000, "the memory limit did not reach podman"
 
         server.power(PowerSignal.STOP)
-        await until(lambda: server.state is ServerState.OFFLINE, within=25)
+        await until(lambda: server.state is ServerState.OFFLINE, within=60)
         assert server.last_exit is not None
         assert server.last_exit.code == 0
 
         server.power(PowerSignal.START)
-        await until(lambda: server.state is ServerState.RUNNING, within=25)
+        await until(lambda: server.state is ServerState.RUNNING, within=60)
         await server.command("crash")
         await until(lambda: server.last_exit is not None and server.last_exit.code == 9)
-        await until(lambda: server.crash is not None and server.state is ServerState.RUNNING, within=25)  # started again
+        await until(lambda: server.crash is not None and server.state is ServerState.RUNNING, within=60)  # started again
         await server.command("before the agent went")
         await until(lambda: "got before the agent went" in server.console.history(50))
         began = podman.run("inspect", "--format={{.State.Pid}}", uuid)
@@ -130,10 +130,10 @@ async def test_a_servers_whole_life_on_podman(podman: Podman, panel: Panel, tmp_
 
         podman.run("stop", "--time=0", uuid)  # somebody else: podman's own events tell it
         await until(lambda: server.last_exit is not None and server.last_exit.code == 137)
-        await until(lambda: server.state is ServerState.RUNNING, within=25)
+        await until(lambda: server.state is ServerState.RUNNING, within=60)
 
         server.power(PowerSignal.KILL)
-        await until(lambda: server.state is ServerState.OFFLINE, within=25)
+        await until(lambda: server.state is ServerState.OFFLINE, within=60)
         await agent.manager.delete(uuid)
         await until(lambda: not (config.system.data / uuid).exists())
     assert podman.run("ps", "--all", "--quiet").strip() == ""
@@ -183,7 +183,7 @@ class Process:
     async def until(self, ask: Callable[[], Awaitable[str]], wanted: str) -> None:
         said = ""
         try:
-            async with asyncio.timeout(25):
+            async with asyncio.timeout(60):
                 while wanted not in (said := await ask()):
                     await asyncio.sleep(0.05)
         except TimeoutError:
@@ -208,7 +208,7 @@ async def test_an_agent_without_root_on_a_podman_without_root(rootless: Podman, 
 
     async with process.standing():
         await process.says("POST", "/servers", {"uuid": uuid, "start_on_completion": True})
-        await until(lambda: uuid in panel.installs, within=25)
+        await until(lambda: uuid in panel.installs, within=60)
         assert panel.installs[uuid].successful, panel.installs[uuid].aerie_reason
         await process.until(shown, '"state":"running"')
         await process.says("POST", f"{one}/commands", {"commands": ["hello"]})
