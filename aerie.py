@@ -70,12 +70,57 @@ def bot(config: Settings = None) -> None:
     _run(programs.bot(config, _say))
 
 
-@app.command()
-def agent(config: Settings = None) -> None:
+agents = typer.Typer(invoke_without_command=True, help="A node's daemon: containers, consoles and files of the servers on this machine.")
+app.add_typer(agents, name="agent")
+
+
+@agents.callback()
+def agent(context: typer.Context, config: Settings = None) -> None:
     """A node's daemon: containers, consoles and files of the servers on this machine."""
     from front import programs
 
-    _run(programs.agent(config, _say))
+    if context.invoked_subcommand is None:
+        _run(programs.agent(config, _say))
+
+
+@agents.command("configure")
+def configure(
+    panel_url: Annotated[str, typer.Option("--panel-url", "-p", prompt="Panel's address", help="The panel's or the bot's public address.")],
+    token: Annotated[
+        str,
+        typer.Option("--token", "-t", prompt="Key", hide_input=True, envvar="AERIE_PANEL_TOKEN", help="An application key, or ID.SECRET."),
+    ],
+    node: Annotated[str, typer.Option("--node", "-n", help="The node's number in the panel; not needed with ID.SECRET.")] = "",
+    config: Annotated[
+        Path | None, typer.Option("--config", "--config-path", "-c", help="File to write.", show_default="aerie.toml")
+    ] = None,
+    format: Annotated[str, typer.Option(help="`aerie`, or `wings` for a config.yml.")] = "aerie",
+    override: Annotated[bool, typer.Option("--override", help="Replace a file that is there.")] = False,
+    allow_insecure: Annotated[bool, typer.Option("--allow-insecure", help="Ask a panel whose certificate cannot be trusted.")] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The agent's port; with ID.SECRET only.")] = 8080,
+) -> None:
+    """Make this machine a node of a panel or of the bot: fetches and writes its settings file."""
+    from core.errors import AerieError
+    from front.configure import Wanted
+    from front.configure import configure as program
+
+    if format not in ("aerie", "wings"):
+        raise typer.BadParameter("say `--format aerie` or `--format wings`")
+    try:
+        steps = asyncio.run(program(Wanted(panel_url, token, node, config, format == "wings", override, allow_insecure, port)))
+    except AerieError as error:
+        _fail(str(error))
+        raise typer.Exit(2) from error
+    for step in steps:
+        _say(step)
+
+
+@agents.command("diagnostics")
+def diagnostics(config: Settings = None) -> None:
+    """The report of `aerie doctor agent`, with the machine and the versions: to paste to somebody who helps; holds no secrets."""
+    from front.report import diagnostics as report
+
+    raise typer.Exit(asyncio.run(report(config, output)))
 
 
 @app.command()
@@ -105,6 +150,7 @@ def init(
     folder: Annotated[Path, typer.Option(help="Where to write.")] = Path(),
     url: Annotated[str, typer.Option(help="The bot's public address, as nodes reach it.")] = "http://127.0.0.1:8400",
     token_id: Annotated[str, typer.Option(help="agent: the node's token id.")] = "",
+    token: Annotated[str, typer.Option(envvar="AERIE_NODE_TOKEN", help="agent: the node's whole token, ID.SECRET.")] = "",
 ) -> None:
     """A folder to run from with compose: settings, secrets, and what to do next. Overwrites nothing."""
     from core.errors import AerieError
@@ -113,7 +159,7 @@ def init(
     try:
         if program not in ("bot", "agent"):
             raise typer.BadParameter("say `aerie init bot` or `aerie init agent`")
-        written = bot_folder(folder, url) if program == "bot" else agent_folder(folder, url, token_id)
+        written = bot_folder(folder, url) if program == "bot" else agent_folder(folder, url, token_id, token)
     except AerieError as error:
         _fail(str(error))
         raise typer.Exit(2) from error

@@ -35,7 +35,7 @@ class Written:
 
 def bot_folder(folder: Path, public_url: str) -> Written:
     """The control plane's. `public_url` is how nodes and tools reach it. Raises Invalid and Unwritable."""
-    _check_address(public_url)
+    check_address(public_url)
     written = Written()
     put = _putter(folder, written)
     password = secrets.token_urlsafe(24)
@@ -61,22 +61,31 @@ def bot_folder(folder: Path, public_url: str) -> Written:
     return written
 
 
-def agent_folder(folder: Path, control_plane: str, token_id: str) -> Written:
-    """A node's. `control_plane` is the bot's public address, `token_id` the node's public id. Raises Invalid and Unwritable."""
-    _check_address(control_plane)
+def agent_folder(folder: Path, control_plane: str, token_id: str, token: str = "") -> Written:
+    """A node's. `control_plane` is the bot's public address, `token_id` the node's public id, `token` its whole token.
+
+    Raises Invalid and Unwritable.
+    """
+    check_address(control_plane)
+    secret = ""
+    if token:
+        token_id, dot, secret = token.strip().partition(".")
+        if not dot or not secret.isalnum() or len(secret) < 32:
+            raise Invalid("A node's whole token is ID.SECRET.", hint="Copy it from what the bot showed when the node was made.")
     if token_id and not (len(token_id) == 16 and token_id.isalnum()):
         raise Invalid("A node's token id has 16 letters and digits.", hint="Copy it from what the bot showed when the node was made.")
     written = Written()
     put = _putter(folder, written)
-    put("secrets/node_token", "", secret=True)
+    put("secrets/node_token", secret, secret=True)
     put("secrets/games_root_password", secrets.token_urlsafe(24), secret=True)
     put("config/aerie.toml", f'[remote]\nurl = "{control_plane.rstrip("/")}"\ntoken_id = "{token_id}"\n')
     put(".env", f"AERIE_FOLDER=/var/lib/aerie\nAERIE_CONFIG_FOLDER={folder.resolve()}/config\nAERIE_API_PORT=8080\n")
     _compose(folder, "docker-compose.agent.yml", put)
     if not token_id:
         written.then.append(f"Write the node's token id into {folder}/config/aerie.toml.")
+    if not secret:
+        written.then.append(f"Put the node's token into {folder}/secrets/node_token; the bot showed it once, when the node was made.")
     written.then += [
-        f"Put the node's token into {folder}/secrets/node_token; the bot showed it once, when the node was made.",
         f"Start it: cd {folder} && docker compose -f docker-compose.agent.yml up -d --build",
         f"Look at it: cd {folder} && docker compose -f docker-compose.agent.yml exec agent python -m aerie doctor agent",
     ]
@@ -115,7 +124,8 @@ def _compose(folder: Path, name: str, put: Callable[..., None]) -> None:
         put(name, text.replace("build: .\n", f"build: {SOURCE}\n"))
 
 
-def _check_address(url: str) -> None:
+def check_address(url: str) -> None:
+    """Raises Invalid for what is no address of a program."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and '"' not in url and url.isprintable()

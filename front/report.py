@@ -1,13 +1,20 @@
-"""`aerie doctor`: every question of front/checks.py asked of the settings in force, as a report without secrets."""
+"""`aerie doctor`: every question of front/checks.py asked of the settings in force, as a report without secrets.
+
+`aerie agent diagnostics` is the same about a node, with what its running agent says of itself (agent/api/diagnostics.py).
+"""
 
 import asyncio
+import platform
+import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 from rich.console import Console
 from rich.markup import escape
 
+from agent.credentials import Credentials
 from core.config import AgentConfig, BotConfig, docker_host, load
 from core.errors import NotConfigured
 from front import checks, listening
@@ -39,6 +46,42 @@ async def doctor(path: Path | None, console: Console, program: str = "") -> int:
         if finding.fix:
             console.print(f"  → {escape(finding.fix)}", soft_wrap=True)
     return 0 if all(finding.well for finding in findings) else 1
+
+
+async def diagnostics(path: Path | None, console: Console) -> int:
+    """Print what somebody who helps wants to know of this node; 0 when all is well, 1 when something needs doing."""
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    say(f"Python {platform.python_version()}, {platform.system()} {platform.release()}, {platform.machine()}")
+    code = await doctor(path, console, "agent")
+    try:
+        config = load(AgentConfig, path)
+    except NotConfigured:
+        return code  # the report above says why
+    for remark in config.remarks:
+        say(f"! {remark}")
+    say(await _of_itself(config))
+    return code
+
+
+async def _of_itself(config: AgentConfig) -> str:
+    """The running agent's own page; or why there is none."""
+    secure = config.api.certificate is not None
+    host = "127.0.0.1" if config.api.host in ("0.0.0.0", "::") else config.api.host
+    url = f"{'https' if secure else 'http'}://{host}:{config.api.port}/api/diagnostics"
+    try:
+        secret = await asyncio.to_thread(Credentials, config.remote, config.system.root_directory / "credentials.json")
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=checks.PATIENCE)) as http,
+            # our own agent on this machine: its certificate names the address outside
+            http.get(url, headers={"Authorization": f"Bearer {secret.secret}"}, ssl=not secure) as answer,
+        ):
+            text = await answer.text()
+            return text if answer.status == 200 else f"The agent answers its diagnostics with status {answer.status}."
+    except (aiohttp.ClientError, OSError, ssl.SSLError, TimeoutError, NotConfigured):
+        return "The agent does not run, so there is no more to tell: its log says why (journalctl -u aerie-agent)."
 
 
 def _bot(config: BotConfig) -> list[Question]:

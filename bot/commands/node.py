@@ -48,10 +48,9 @@ class NodeCommands(app_commands.Group):
         )
         port = node.url.rpartition(":")[2] if node.url.rpartition(":")[2].isdigit() else "8080"
         words = (
-            f"The node **{plain(node.name, 80)}** is made. On that machine, write this into `aerie.toml` and run `aerie agent`. "
-            "Only you see it, and only now.\n"
-            f'```toml\n[api]\nport = {port}\n\n[remote]\nurl = "{services.nodes.origin}"\ntoken_id = "{token.id}"\n'
-            f'token = "{token.secret}"\n```\n'
+            f"The node **{plain(node.name, 80)}** is made. On that machine, paste this. Only you see it, and only now.\n"
+            f"```sh\naerie agent configure --panel-url {services.nodes.origin} --token {token.id}.{token.secret} --port {port}\n```\n"
+            f"It writes `aerie.toml` (with `--format wings`, a config.yml); then start `aerie agent`.\n"
             f"Then give it ports: {code(f'/node ports node:{node.name} do:Add ports:25565-25580', 150)}"
         )
         await interaction.edit_original_response(content=clip(words, CONTENT))

@@ -39,6 +39,15 @@ def test_the_agents_folder_holds_settings_the_agent_can_use(tmp_path: Path) -> N
     assert any("node_token" in step for step in written.then)
 
 
+def test_a_nodes_whole_token_is_put_where_it_belongs(tmp_path: Path) -> None:
+    written = agent_folder(tmp_path, "https://aerie.example.net", "", f"{'a' * 16}.{'b' * 64}")
+    assert load(AgentConfig, tmp_path / "config/aerie.toml", {}).remote.token_id == "a" * 16
+    assert (tmp_path / "secrets/node_token").read_text() == "b" * 64 + "\n"
+    assert not any("node_token" in step for step in written.then)
+    with pytest.raises(Invalid, match=r"ID\.SECRET"):
+        agent_folder(tmp_path / "other", "https://aerie.example.net", "", "a" * 16)
+
+
 @pytest.mark.parametrize("program", ["bot", "agent"])
 def test_secrets_are_closed_to_others_and_every_one_the_compose_file_names_is_there(tmp_path: Path, program: str) -> None:
     if program == "bot":

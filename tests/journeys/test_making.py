@@ -207,8 +207,8 @@ async def test_a_node_is_added_given_ports_and_removed(stage: Stage, bot: Bot, n
     text = ada.text_of(made)
     assert made["ephemeral_for"] == ada.me["id"]
     (row,) = await bot.services.nodes.all()
-    assert f'token_id = "{row.token_id}"' in text
-    assert bot.services.nodes.address(row).token.secret in text
+    secret = bot.services.nodes.address(row).token.secret
+    assert f"aerie agent configure --panel-url {bot.services.nodes.origin} --token {row.token_id}.{secret} --port" in text
     assert says(ada, "SFTP", "127.0.0.1:2022")(await said(ada, "node info", node="n2"))
     assert "at `play.example.net`, port 2222" in ada.text_of(await said(ada, "node sftp", node="n2", at="play.example.net:2222"))
     assert "no place for SFTP" in ada.text_of(await said(ada, "node sftp", node="n2", at="play.example.net:99999"))

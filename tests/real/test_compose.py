@@ -166,7 +166,7 @@ async def test_both_stacks_come_up_from_init_and_run_a_game(
 
         ada = await exits.enter_async_context(Person.connect(box.url, "Ada"))
         made = ada.text_of(await said(ada, "node create", name="n1", address=f"http://{here}:{agent_port}", sftp="127.0.0.1:2022"))
-        token_id, token = (re.findall(rf'^{name} = "(\w+)"', made, re.MULTILINE)[0] for name in ("token_id", "token"))
+        token_id, token = re.findall(r"--token (\w+)\.(\w+)", made)[0]
         network, subnet = await exits.enter_async_context(games_network(api, mark))
         await init("agent", "--folder", str(node_folder), "--url", f"http://127.0.0.1:{port}", "--token-id", token_id)
         (node_folder / "secrets/node_token").write_text(token + "\n")
