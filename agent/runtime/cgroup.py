@@ -30,19 +30,18 @@ class CgroupMeter:
         """`pid` is its first process on this machine. A number that meanwhile belongs to another process is found out."""
         self._clock = clock
         self._cpu = self._memory = self._details = self._events = self._net = -1
-        membership = proc / str(pid) / "cgroup"
-        text = membership.read_text()
+        text = _text(membership := f"{proc}/{pid}/cgroup")
         paths = {names: _own(path, container_id) for names, path in _controllers(text).items() if container_id in path}
         try:
             if "memory" in paths and "cpuacct" in paths:  # asked first: a mixed machine names v2 as well, without controllers
-                self._open_v1(root, paths)
+                self._open_v1(str(root), paths)
             elif "" in paths:
-                self._open_v2(root / paths[""])
+                self._open_v2(f"{root}/{paths['']}")
             else:
                 raise FileNotFoundError(f"process {pid} is in no cgroup of container {container_id}")
-            if _has_own_network(pid, proc):
-                self._net = os.open(proc / str(pid) / "net" / "dev", _OPEN)
-            if membership.read_text() != text:
+            if _has_own_network(str(proc), pid):
+                self._net = os.open(f"{proc}/{pid}/net/dev", _OPEN)
+            if _text(membership) != text:
                 raise ProcessLookupError(f"process {pid} has ended, and its number is another's now")
             self._began = clock.monotonic()
             self._age = max(0.0, (clock.now() - started_at).total_seconds())
@@ -53,24 +52,24 @@ class CgroupMeter:
             self.close()
             raise
 
-    def _open_v1(self, root: Path, paths: Mapping[str, str]) -> None:
+    def _open_v1(self, root: str, paths: Mapping[str, str]) -> None:
         self._v2 = False
-        memory = root / "memory" / paths["memory"]
-        self._cpu = os.open(root / "cpuacct" / paths["cpuacct"] / "cpuacct.usage", _OPEN)
-        self._memory = os.open(memory / "memory.usage_in_bytes", _OPEN)
-        self._details = os.open(memory / "memory.stat", _OPEN)
-        self._events = _opened(memory / "memory.oom_control")
-        self._limit_file = memory / "memory.limit_in_bytes"
-        self._quota_folder = root / "cpu" / paths["cpu"] if "cpu" in paths else None
+        memory = f"{root}/memory/{paths['memory']}"
+        self._cpu = os.open(f"{root}/cpuacct/{paths['cpuacct']}/cpuacct.usage", _OPEN)
+        self._memory = os.open(f"{memory}/memory.usage_in_bytes", _OPEN)
+        self._details = os.open(f"{memory}/memory.stat", _OPEN)
+        self._events = _opened(f"{memory}/memory.oom_control")
+        self._limit_file = f"{memory}/memory.limit_in_bytes"
+        self._quota_folder = f"{root}/cpu/{paths['cpu']}" if "cpu" in paths else None
         self._inactive = b"\ntotal_inactive_file "
 
-    def _open_v2(self, folder: Path) -> None:
+    def _open_v2(self, folder: str) -> None:
         self._v2 = True
-        self._cpu = os.open(folder / "cpu.stat", _OPEN)
-        self._memory = os.open(folder / "memory.current", _OPEN)
-        self._details = os.open(folder / "memory.stat", _OPEN)
-        self._events = _opened(folder / "memory.events")
-        self._limit_file, self._quota_folder = folder / "memory.max", folder
+        self._cpu = os.open(f"{folder}/cpu.stat", _OPEN)
+        self._memory = os.open(f"{folder}/memory.current", _OPEN)
+        self._details = os.open(f"{folder}/memory.stat", _OPEN)
+        self._events = _opened(f"{folder}/memory.events")
+        self._limit_file, self._quota_folder = f"{folder}/memory.max", folder
         self._inactive = b"\ninactive_file "
 
     def sample(self) -> Sample:
@@ -114,7 +113,7 @@ class CgroupMeter:
         """Of memory and CPU; without one it is what the machine has, as Docker shows it."""
         self._limits_read = self._clock.monotonic()
         host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        limit = self._limit_file.read_text().strip()
+        limit = _text(self._limit_file).strip()
         self._memory_limit = host if limit == "max" else min(host, int(limit))
         self._all_cores = 100.0 * (os.cpu_count() or 1)
         self._cpu_limit = min(self._all_cores, self._quota() or self._all_cores)
@@ -125,9 +124,9 @@ class CgroupMeter:
             return 0.0
         try:
             if self._v2:
-                quota, period = (self._quota_folder / "cpu.max").read_text().split()
+                quota, period = _text(f"{self._quota_folder}/cpu.max").split()
             else:
-                quota, period = ((self._quota_folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+                quota, period = (_text(f"{self._quota_folder}/cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
             return 0.0 if quota in ("max", "-1") else int(quota) / int(period) * 100
         except (OSError, ValueError, ZeroDivisionError):  # a kernel without quotas
             return 0.0
@@ -148,29 +147,35 @@ def _own(path: str, container_id: str) -> str:
     return "/".join(parts[: next(place for place, part in enumerate(parts, 1) if container_id in part)])
 
 
-def _has_own_network(pid: int, proc: Path) -> bool:
+def _has_own_network(proc: str, pid: int) -> bool:
     """Whether its counters are its own: in the machine's own network they are everybody's, and Docker tells none then either."""
+    theirs = _network(f"{proc}/{pid}")
+    return theirs is None or all(theirs != _network(f"{proc}/{whose}") for whose in ("self", "1"))
+
+
+def _network(process: str) -> str | None:
+    """Which network a process is in; None when we may not know."""
     try:
-        theirs = (proc / str(pid) / "ns" / "net").stat()
-        return all((theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino) for ours in _networks_of_the_machine(proc))
+        return os.readlink(f"{process}/ns/net")  # noqa: PTH115
     except OSError:
-        return True
+        return None
 
 
-def _networks_of_the_machine(proc: Path) -> list[os.stat_result]:
-    found = []
-    for whose in ("self", "1"):
-        with contextlib.suppress(OSError):
-            found.append((proc / whose / "ns" / "net").stat())
-    return found
-
-
-def _opened(path: Path) -> int:
+def _opened(path: str) -> int:
     """A file that an older kernel may lack; -1 then."""
     try:
         return os.open(path, _OPEN)
     except FileNotFoundError:
         return -1
+
+
+def _text(path: str) -> str:
+    """A small file, read once. pathlib would cost more than the reading."""
+    file = os.open(path, _OPEN)
+    try:
+        return os.read(file, _MOST).decode("utf-8", "replace")
+    finally:
+        os.close(file)
 
 
 def _read(file: int) -> bytes:

@@ -18,7 +18,7 @@ from aiodocker.containers import DockerContainer
 
 from agent.runtime import container, engine, images, installer, network, passwd
 from agent.runtime.confinement import ROOTLESS_USER, Place
-from agent.runtime.docker_attachment import DockerAttachment
+from agent.runtime.docker_attachment import DockerAttachment, attached
 from agent.runtime.docker_errors import translated
 from agent.runtime.docker_events import DockerEvents
 from agent.runtime.docker_records import Life, facts, life, moment, stamp
@@ -56,6 +56,8 @@ class DockerRuntime:
         self._rootless = False
         self._passwd = config.system.root_directory / "passwd"
         self.host = docker_host(config.docker)
+        self._terminals: dict[str, bool] = {}
+        """Which containers have one, as far as they were looked at."""
         self._meters = Meters(self._life_of, self._stats_of, clock, self._tasks, cgroups=self.host.startswith("unix://"))
         self._events = DockerEvents(self.inspect, clock, self._tasks)
 
@@ -130,6 +132,7 @@ class DockerRuntime:
             body = container.body(configuration, self._config, folder, self._interface, await self._place(configuration))
             await asyncio.wait_for(self.docker.containers.create(body, name=uuid), PATIENCE)
         self._events.known.add(uuid)
+        self._terminals[uuid] = True
 
     async def _place(self, configuration: ServerConfiguration) -> Place:
         """What is the server's own, which exists afterwards."""
@@ -160,11 +163,10 @@ class DockerRuntime:
 
     async def attach(self, uuid: str) -> DockerAttachment:
         with self._translated():
-            stream = self._container(uuid).attach(stdin=True, stdout=True, stderr=True, logs=False)
             async with asyncio.timeout(PATIENCE):
-                await stream._init()  # aiodocker opens lazily; we must be attached before the start
+                attachment = await attached(self.docker, uuid, tty=self._terminals.get(uuid))
         self._events.known.add(uuid)
-        return DockerAttachment(stream)
+        return attachment
 
     async def start(self, uuid: str) -> None:
         with self._translated():
@@ -189,6 +191,7 @@ class DockerRuntime:
 
     async def destroy(self, uuid: str) -> None:
         self._events.known.discard(uuid)
+        self._terminals.pop(uuid, None)
         self._meters.forget(uuid)
         try:
             with self._translated():
@@ -214,6 +217,7 @@ class DockerRuntime:
         except ProcessGone:
             return Inspection(exists=False, running=False)
         state = shown["State"]
+        self._terminals[uuid] = bool((shown.get("Config") or {}).get("Tty"))
         if (now := life(shown)) is not None:
             self._meters.see(uuid, now)
         else:

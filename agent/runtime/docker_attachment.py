@@ -4,8 +4,9 @@ import logging
 from collections.abc import AsyncIterator
 
 import aiohttp
-from aiodocker import DockerError
+from aiodocker import Docker, DockerError
 from aiodocker.stream import Stream
+from yarl import URL
 
 from core.errors import ProcessGone
 
@@ -33,3 +34,19 @@ class DockerAttachment:
 
     async def close(self) -> None:
         await self._stream.close()
+
+
+async def attached(docker: Docker, uuid: str, *, tty: bool | None) -> DockerAttachment:
+    """Attach now. `tty` says whether the container has a terminal, None that nobody knows; then it is asked, which costs a call."""
+    if tty is None:
+        stream = docker.containers.container(uuid).attach(stdin=True, stdout=True, stderr=True, logs=False)
+    else:
+        query = {"stream": "1", "stdin": "1", "stdout": "1", "stderr": "1", "logs": "0", "detachKeys": ""}
+        url, has_terminal = URL(f"containers/{uuid}/attach").with_query(query), tty
+
+        async def setup() -> tuple[URL, bytes | None, bool]:
+            return url, None, has_terminal
+
+        stream = Stream(docker, setup)
+    await stream._init()  # aiodocker opens lazily; we must be attached before a start
+    return DockerAttachment(stream)

@@ -6,6 +6,7 @@ Never decides what follows; `Server.restore` does. A disk that does not take it 
 import asyncio
 import contextlib
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from core.vocabulary import PowerSignal
 
 log = logging.getLogger(__name__)
 
+_THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="wishes")
+"""Of their own: an acknowledgement must not wait until some server's files were counted."""
 KEPT_SECONDS = 2.0
 """Most that an acknowledgement waits for the disk."""
 
@@ -68,7 +71,7 @@ class WishFile:
         while self._written != self._wanted:
             wanted = self._wanted
             try:
-                await asyncio.to_thread(self._write, wanted)
+                await asyncio.get_running_loop().run_in_executor(_THREADS, self._write, wanted)
             except OSError as error:
                 log.error("what is asked of a server cannot be kept in %s: %s", self._file, error.strerror)
             self._written = wanted

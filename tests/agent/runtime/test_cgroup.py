@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.runtime import cgroup
 from agent.runtime.cgroup import LIMITS_SECONDS, CgroupMeter, traffic
 from core.clock import ManualClock
 from tests.agent.runtime.cgroup_trees import ID, PID, V1_MEMBERSHIP, Tree, plant
@@ -175,15 +176,15 @@ async def test_another_process_with_the_same_number_is_not_measured(held: Held, 
 
 
 async def test_a_number_that_changes_hands_while_it_is_opened_is_noticed(held: Held, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Path.read_text
+    read = cgroup._text
 
-    def once_then_another(self: Path) -> str:
-        text = read(self)
-        if self.name == "cgroup":
+    def once_then_another(path: str) -> str:
+        text = read(path)
+        if path.endswith("/cgroup"):
             tree.belongs("0::/elsewhere\n")
         return text
 
-    monkeypatch.setattr(Path, "read_text", once_then_another)
+    monkeypatch.setattr(cgroup, "_text", once_then_another)
     with pytest.raises(ProcessLookupError):
         held.opened()
 

@@ -9,6 +9,7 @@ import pytest
 
 from agent.runtime.process import ProcessRuntime
 from agent.runtime.runtime import Sample
+from agent.server import sampling
 from agent.server.sampling import SAMPLE_SECONDS, sample, sample_for_ever
 from agent.server.server import Server
 from agent.server.stats import KEPT_PASSES
@@ -94,6 +95,7 @@ async def test_one_pass_a_second_measures_those_that_run(stage: Stage) -> None:
 
 
 async def test_a_late_pass_is_not_made_up_for(stage: Stage) -> None:
+    await stage.run(stage.servers[0])
     stage.tasks.spawn("stats", sample_for_ever(stage.runtime, lambda: stage.servers, stage.clock))
     await stage.clock.advance(SAMPLE_SECONDS)
     stage.runtime.takes = 10.0
@@ -101,10 +103,20 @@ async def test_a_late_pass_is_not_made_up_for(stage: Stage) -> None:
     assert len(stage.runtime.passes) == 3  # the one that took long, and the next one at once
 
 
+async def test_many_servers_are_measured_in_turns(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "AT_ONCE", 2)
+    for server in stage.servers:
+        await stage.run(server)
+    stage.tasks.spawn("stats", sample_for_ever(stage.runtime, lambda: stage.servers, stage.clock))
+    await stage.clock.advance(2 * SAMPLE_SECONDS)
+    uuids = [server.uuid for server in stage.servers]
+    assert stage.runtime.passes == [uuids[:2], uuids[2:]] * 2
+
+
 async def test_what_is_added_to_wings_figures_goes_to_those_who_asked(stage: Stage) -> None:
     server = stage.servers[0]
     await stage.run(server)
-    sample(stage.runtime, stage.servers)
+    sample(stage.runtime, [server for server in stage.servers if server.measured])
     frame = server.stats()
     assert set(json.loads(frame.text(extended=False))) == WINGS
     told = StatsFrame.model_validate_json(frame.text(extended=True))
@@ -115,7 +127,7 @@ async def test_what_is_added_to_wings_figures_goes_to_those_who_asked(stage: Sta
 async def test_without_a_known_limit_no_share_of_it_is_told(stage: Stage) -> None:
     await stage.run(stage.servers[0])
     stage.runtime.figures = Sample(1, 1, 5.0, 0, 0, 0)
-    sample(stage.runtime, stage.servers)
+    sample(stage.runtime, [server for server in stage.servers if server.measured])
     assert stage.servers[0].stats().aerie_cpu_of_limit is None
 
 
@@ -123,35 +135,35 @@ async def test_every_pass_is_told_to_listeners(stage: Stage) -> None:
     server = stage.servers[0]
     await stage.run(server)
     with server.events.listen() as events:
-        sample(stage.runtime, stage.servers)
-        sample(stage.runtime, stage.servers)
+        sample(stage.runtime, [server for server in stage.servers if server.measured])
+        sample(stage.runtime, [server for server in stage.servers if server.measured])
         assert [event.memory_bytes for event in await events.drain() if isinstance(event, StatsFrame)] == [90, 90]
 
 
 async def test_figures_that_nobody_renews_are_shown_only_for_a_while(stage: Stage) -> None:
     server = stage.servers[0]
     await stage.run(server)
-    sample(stage.runtime, stage.servers)
+    sample(stage.runtime, [server for server in stage.servers if server.measured])
     stage.runtime.figures = None
     for _ in range(KEPT_PASSES - 1):
-        sample(stage.runtime, stage.servers)
+        sample(stage.runtime, [server for server in stage.servers if server.measured])
     assert server.stats().memory_bytes == 90
-    sample(stage.runtime, stage.servers)
+    sample(stage.runtime, [server for server in stage.servers if server.measured])
     assert server.stats().memory_bytes == 0
     stage.runtime.figures = FIGURES
-    sample(stage.runtime, stage.servers)
+    sample(stage.runtime, [server for server in stage.servers if server.measured])
     assert server.stats().memory_bytes == 90
 
 
 async def test_an_ended_server_shows_its_limit_and_nothing_else(stage: Stage) -> None:
     server = stage.servers[0]
     await stage.run(server)
-    sample(stage.runtime, stage.servers)
+    sample(stage.runtime, [server for server in stage.servers if server.measured])
     server.power(PowerSignal.KILL)
     async with asyncio.timeout(20):
         while server.state is not ServerState.OFFLINE:
             await asyncio.sleep(0.01)
-    sample(stage.runtime, stage.servers)
-    assert stage.runtime.passes[-1] == []
+    sample(stage.runtime, [server for server in stage.servers if server.measured])
+    assert not server.measured
     frame = server.stats()
     assert (frame.memory_bytes, frame.cpu_absolute, frame.uptime, frame.memory_limit_bytes) == (0, 0.0, 0, 512_000_000)
