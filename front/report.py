@@ -17,7 +17,7 @@ from rich.markup import escape
 from agent.credentials import Credentials
 from core.config import AgentConfig, BotConfig, docker_host, load
 from core.errors import NotConfigured
-from front import checks, listening
+from front import checks, listening, walls
 from front.checks import Finding
 
 Question = Callable[[], Awaitable[Finding]]
@@ -114,6 +114,7 @@ def _agent(config: AgentConfig) -> list[Question]:
         questions.append(partial(listening.sftp_port, config.sftp.host, config.sftp.port))
     if config.docker.runtime == "docker":
         questions.append(partial(checks.docker, docker_host(config.docker)))
+        questions.append(partial(walls.walls, config))
     if config.remote.url:
         questions.append(
             partial(checks.reachable, "control plane", config.remote.url, "Start the bot, or correct [remote] url in the settings.")

@@ -36,13 +36,13 @@ def _tests(file: str) -> tuple[str, ...]:
     return tuple(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def _there(file: str, name: str, rest: str) -> bool:
+def there(file: str, name: str, rest: str) -> bool:
     return any(test.startswith(name) if rest else test == name for test in _tests(file))
 
 
 def test_every_test_that_the_page_names_exists() -> None:
     assert NAMED
-    assert not [f"{file}::{name}{rest}" for file, name, rest in NAMED if not _there(file, name, rest)]
+    assert not [f"{file}::{name}{rest}" for file, name, rest in NAMED if not there(file, name, rest)]
 
 
 def test_every_line_names_a_test_or_says_why_not() -> None:
