@@ -29,9 +29,11 @@ _BECOMES = {
     "api.host": "api.host",
     "api.port": "api.port",
     "api.trusted_proxies": "api.trusted_proxies",
+    "api.upload_limit": "api.upload_limit",
     "system.root_directory": "system.root_directory",
     "system.log_directory": "system.log_directory",
     "system.data": "system.data",
+    "system.backup_directory": "backups.directory",
     "system.timezone": "system.timezone",
     "system.user.uid": "system.uid",
     "system.user.gid": "system.gid",
@@ -58,6 +60,7 @@ _BECOMES = {
     "throttles.lines": "throttles.lines",
     "throttles.line_reset_interval": "throttles.line_reset_interval",
     "allowed_origins": "allowed_origins",
+    "allow_cors_private_network": "allow_cors_private_network",
     "ignore_panel_config_updates": "ignore_panel_config_updates",
 }
 
@@ -67,6 +70,7 @@ _TREATED = frozenset(
         "api.ssl.enabled",
         "api.ssl.cert",
         "api.ssl.key",
+        "api.disable_remote_download",
         "docker.network.name",
         "docker.network.network_mode",
         "system.username",
@@ -100,9 +104,6 @@ class _Idle:
 
 _NO_EFFECT = {
     "app_name": _Idle("Pterodactyl", "notices at the console are signed by Aerie"),
-    "api.upload_limit": _Idle("100", "the control plane says with each server what may be uploaded"),
-    "api.disable_remote_download": _Idle("false", "downloads by the node cannot be switched off"),
-    "system.backup_directory": _Idle("/var/lib/pterodactyl/backups", "backups lie in a folder of Aerie's own"),
     "system.tmp_directory": _Idle("/tmp/pterodactyl", "install scripts lie in root_directory while they run"),  # noqa: S108
     "system.user.rootless.enabled": _Idle("false", "an engine without root is recognised by itself, see docs/operate/podman.md"),
     "system.user.mount_passwd": _Idle("false", "no passwd file is mounted into containers"),
@@ -121,7 +122,6 @@ _NO_EFFECT = {
     "docker.enable_native_kvm": _Idle("false", "no device of the machine is handed to a server"),
     "Search": _Idle("", "the file search has limits of its own"),
     "BlockBaseDirMount": _Idle("true", "nothing is ever mounted over a server's own files"),
-    "allow_cors_private_network": _Idle("false", "browsers are not told that they may reach private addresses"),
     "allowed_mounts": _Idle("", "mounts are not made yet"),
     "docker.registries": _Idle("", "logins of registries are not used yet"),
     "docker.overhead.override": _Idle("false", "Wings' own rules for memory overhead hold"),
@@ -206,6 +206,8 @@ def _by_rules(made: Translation, found: Mapping[str, Any], name: str) -> None:
     if _text(found.get("api.ssl.enabled")).lower() in _TRUE:
         made.put("api.certificate", _text(found.get("api.ssl.cert")) or None)
         made.put("api.key", _text(found.get("api.ssl.key")) or None)
+    if _text(found.get("api.disable_remote_download")).lower() in _TRUE:
+        made.put("pull.enabled", False)
     own = _text(found.get("docker.network.name")) or f"{name}_nw"
     joined = _text(found.get("docker.network.network_mode")) or own
     made.put("docker.network", joined)
@@ -227,6 +229,8 @@ def _defaults(name: str) -> dict[str, Any]:
         "system.root_directory": f"/var/lib/{name}",
         "system.data": f"/var/lib/{name}/volumes",
         "system.log_directory": f"/var/log/{name}",
+        "backups.directory": f"/var/lib/{name}/backups",
+        "api.unscoped_tokens": True,  # the file does not say how old the panel is
         "docker.network_subnet": "172.18.0.0/16",
     }
 

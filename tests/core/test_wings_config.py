@@ -34,6 +34,22 @@ def test_every_setting_of_a_wings_node_is_taken_over() -> None:
     assert (config.throttles.enabled, config.throttles.lines, config.throttles.line_reset_interval) == (True, 1000, 50)
     assert (config.allowed_origins, config.ignore_panel_config_updates) == (["https://other.example.net"], True)
     assert config.log.level == "INFO"
+    assert (config.api.upload_limit, config.allow_cors_private_network, config.pull.enabled) == (100, False, True)
+
+
+def test_what_a_node_of_wings_lets_people_do_stays_as_it_was() -> None:
+    text = "api:\n  upload_limit: 512\n  disable_remote_download: true\nallow_cors_private_network: true\n"
+    made = translate(f"{text}system:\n  backup_directory: /srv/backups\n")
+    assert made.remarks == []
+    assert made.values["api"]["upload_limit"] == "512"
+    assert made.values["allow_cors_private_network"] == "true"
+    assert made.values["backups"]["directory"] == "/srv/backups"
+    assert made.values["pull"] == {"enabled": False}
+
+
+def test_a_panel_of_any_age_signs_addresses_for_a_node_of_wings() -> None:
+    assert load(AgentConfig, WINGS, {}).api.unscoped_tokens
+    assert not load(AgentConfig, None, {}).api.unscoped_tokens
 
 
 def test_the_file_is_left_as_it_is() -> None:
