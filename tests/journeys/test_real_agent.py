@@ -5,6 +5,7 @@ import json
 import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,31 @@ async def test_a_console_is_live_in_its_channel_and_takes_replies(bot: Bot, game
     await ada.say("luanti-console", "limit 7", reply_to=live)
     await ada.wait_for(says(ada, "Numbers now go up to 7"), 15, channel="luanti-console")
     await ada.answer(await ada.run("console detach", "luanti-console", server="guess"), says(ada, "no longer shown"))
+
+
+async def test_a_live_console_goes_on_after_a_restart_of_the_bot(stage: Stage, ada: Person, tmp_path: Path) -> None:
+    port = free_port()
+    async with AsyncExitStack() as stack:
+        async with stage.bot() as bot:
+            node, _ = await bot.services.nodes.create("n1", f"http://127.0.0.1:{port}", stage.token)
+            agent = await stack.enter_async_context(agent_running(config(stage, bot, port, tmp_path)))
+            made = await made_on(stage, bot, node.id)
+            bot.streams.look()
+            await until(lambda: bot.services.live.of(made.uuid).state is not None, "the state of the game", PATIENT)
+            await ada.answer(await ada.run("console attach", "luanti-console", server="guess"), says(ada, "live"), timeout=PATIENT)
+            console = agent.manager.get(made.uuid).console
+            await until(lambda: len(console.fanout) > 0, "the bot to ask for the console", PATIENT)
+            console.add_output(["said before"])
+            await ada.wait_for(says(ada, "said before"), PATIENT, channel="luanti-console")
+        console.add_output([f"said meanwhile {number}" for number in range(3)])
+        async with stage.bot() as bot:
+            bot.streams.look()
+            message = await ada.wait_for(says(ada, "said before", "meanwhile 0", "meanwhile 2"), PATIENT, channel="luanti-console")
+            assert "skipped" not in ada.text_of(message)
+            await until(lambda: len(console.fanout) > 0, "the bot to ask for the console", PATIENT)
+            console.add_output(["said afterwards"])
+            message = await ada.wait_for(says(ada, "meanwhile 2", "said afterwards"), PATIENT, channel="luanti-console")
+            assert "skipped" not in ada.text_of(message)
 
 
 async def test_a_kill_overtakes_a_start(bot: Bot, game: Server, ada: Person) -> None:

@@ -9,12 +9,15 @@ from uuid import uuid4
 import pytest
 from aiodocker import DockerError
 
+from agent.history.history import History
+from agent.history.search import Wanted
 from agent.runtime.docker import DockerRuntime
 from agent.runtime.runtime import Began
 from agent.server.console import Batch
 from agent.server.sampling import sample_for_ever
 from agent.server.server import Server
 from agent.server.standing import SavedState
+from core.agent_settings import HistorySection
 from core.clock import SystemClock
 from core.config import AgentConfig
 from core.protocol.settings import ServerConfiguration
@@ -209,6 +212,39 @@ async def test_an_agent_that_comes_back_finds_the_same_process_and_every_line(ma
     assert (await stage.runtime.inspect(stage.uuid)).pid == before.pid
     rest = [line for line in successor.console.history(100) if line.startswith("line ")]
     assert seen + rest == [f"line {number}" for number in range(1, 41)]
+    stage.server = successor
+    assert (await stage.does(PowerSignal.KILL)).phase is PowerPhase.DONE
+
+
+async def test_after_a_kill_of_the_agent_no_line_is_lost_none_comes_twice_and_no_number_either(
+    make: Callable[..., Stage], tmp_path: Path
+) -> None:
+    """The killed agent had numbered and shown lines since it last wrote its state down; what it had not kept is in Docker's log."""
+    stage = make()
+    histories = [History(tmp_path / "console", HistorySection(), SystemClock()) for _ in range(2)]
+    await histories[0].open()
+    stage.server.console.begin(histories[0].book(stage.uuid))
+    await stage.does(PowerSignal.START)
+    await stage.server.command("count")
+    await until(lambda: "line 5" in stage.server.console.history(50), 20)
+    await histories[0].flush()
+    saved = SavedState.model_validate_json(stage.server.saved().model_dump_json())
+    await until(lambda: "line 15" in stage.server.console.history(50), 20)
+    shown, last = stage.server.console.history(100), stage.server.console.last_seq
+    await stage.server.close()  # but nothing of it is written down, neither its state nor the lines that wait for the disk
+    await histories[1].open()
+    successor = stage.another()
+    successor.console.begin(histories[1].book(stage.uuid))
+    assert successor.console.last_seq >= last
+    await successor.restore(saved)
+    await until(lambda: "line 40" in successor.console.history(100), 20)
+    assert not set(successor.console.history(100)) & {line for line in shown if line.startswith("line ")}
+    found = await histories[1].search(stage.uuid, Wanted(newest_first=False, limit=1000))
+    pages = [(line.seq, line.text) for line in found.lines]
+    assert [seq for seq, _ in pages] == list(range(1, len(pages) + 1))
+    assert [text for _, text in pages if text.startswith("line ")] == [f"line {number}" for number in range(1, 41)]
+    assert not any(line.lost for line in found.lines)
+    await histories[1].close()
     stage.server = successor
     assert (await stage.does(PowerSignal.KILL)).phase is PowerPhase.DONE
 
