@@ -35,8 +35,11 @@ class Firewall:
         self.obstacle = obstacle
         self._standing: dict[int, str] = {}
 
-    def stand(self, tenants: Iterable[Tenant], docker: DockerSection, gateway: str, api_port: int) -> None:
-        """Make the rules what they must be for these servers; with none at all they are taken away. Raises nothing: see `obstacle`."""
+    def stand(self, tenants: Iterable[Tenant], docker: DockerSection, gateway: str, api_port: int, *, look: bool = False) -> None:
+        """Make the rules what they must be for these servers; with none at all they are taken away. Raises nothing: see `obstacle`.
+
+        With `look` it is seen to that nobody took them away; otherwise the same rules as before cost nothing.
+        """
         if self.obstacle:
             return
         tenants = sorted(set(tenants), key=lambda one: (one.bridge, one.public, one.private))
@@ -45,7 +48,7 @@ class Firewall:
                 continue  # obstacle_here() said so for IPv4; without ip6tables there is no IPv6 to forward
             try:
                 if tenants:
-                    self._stand(family, text(self._mark, tenants, docker, gateway, api_port, family))
+                    self._stand(family, text(self._mark, tenants, docker, gateway, api_port, family), look=look)
                 else:
                     self._remove(family)
             except (OSError, subprocess.SubprocessError) as error:
@@ -55,8 +58,8 @@ class Firewall:
                 self.obstacle = f"iptables refuses ({_said(error)})"
                 log.warning("Servers can reach this machine's own services: %s.", self.obstacle)
 
-    def _stand(self, family: int, rules: str) -> None:
-        if self._standing.get(family) != rules or not self._hooked(family):
+    def _stand(self, family: int, rules: str, *, look: bool) -> None:
+        if self._standing.get(family) != rules or (look and not self._hooked(family)):
             _run([f"{FAMILIES[family]}-restore", "--noflush", "-w", "5"], rules)
             for hook in self._hooks(family):
                 if not self._has(family, hook):
@@ -64,6 +67,7 @@ class Firewall:
             self._standing[family] = rules
 
     def _remove(self, family: int) -> None:
+        self._standing.pop(family, None)
         if not self._has_chain(family, f"AERIE-IN-{self._mark}"):
             return
         for hook in self._hooks(family):
@@ -72,7 +76,6 @@ class Firewall:
         for chain in ("IN", "FW"):
             for verb in ("-F", "-X"):
                 _run([FAMILIES[family], "-w", "5", verb, f"AERIE-{chain}-{self._mark}"])
-        self._standing.pop(family, None)
 
     def clear_dead(self) -> None:
         """Rules that agents of other folders left here, none of whose bridges is there any more."""
@@ -93,7 +96,9 @@ class Firewall:
         ]
 
     def _hooked(self, family: int) -> bool:
-        return all(self._has(family, hook) for hook in self._hooks(family))
+        """Whether both jumps are there, and what ends our chains: somebody who flushes one takes all of it."""
+        ends = [[f"AERIE-IN-{self._mark}", "-j", "REJECT"], [f"AERIE-FW-{self._mark}", "-j", "RETURN"]]
+        return all(self._has(family, rule) for rule in (*self._hooks(family), *ends))
 
     @staticmethod
     def _has(family: int, hook: list[str]) -> bool:

@@ -76,7 +76,12 @@ class TenantNetworks:
         """Set the rules again whenever somebody took them away."""
         while self.own and not self.firewall.obstacle:
             await self._clock.sleep(CHECK_SECONDS)
-            await self._stand()
+            await self.look()
+
+    async def look(self) -> None:
+        """Whether the rules still stand; those that do not are set again."""
+        async with self._lock:
+            await self._stand(look=True)
 
     async def ensure(self, docker: Docker, settings: ServerSettings) -> str:
         """The name of a server's network, which exists afterwards, with rules that know the server. Empty: the node's own."""
@@ -183,8 +188,9 @@ class TenantNetworks:
         with suppress(DockerError):  # something is still in it: it goes when the agent starts next
             await (await docker.networks.get(network)).delete()
 
-    async def _stand(self) -> None:
-        await asyncio.to_thread(self.firewall.stand, self._tenants.values(), self._section, self._gateway, self._config.api.port)
+    async def _stand(self, *, look: bool = False) -> None:
+        tenants, port = list(self._tenants.values()), self._config.api.port
+        await asyncio.to_thread(self.firewall.stand, tenants, self._section, self._gateway, port, look=look)
 
 
 def _first(subnet: IPv4Network) -> str:
