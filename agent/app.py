@@ -26,8 +26,9 @@ from agent.runtime.process import ProcessRuntime
 from agent.runtime.runtime import Runtime
 from agent.sftp.server import SftpServer
 from core.clock import Clock, SystemClock
-from core.config import AgentConfig
+from core.config import AgentConfig, secrets_of
 from core.errors import NotConfigured
+from core.log import hide
 from core.supervise import Supervisor
 from core.tls import client_context, server_tls
 
@@ -52,6 +53,8 @@ class Agent:
 async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncIterator[Agent]:
     """Folders, engine, HTTP (answering 503 for servers), then the servers one after another. Raises AerieError with what is missing."""
     clock = clock or SystemClock()
+    for secret in secrets_of(config):
+        hide(secret)
     for remark in config.remarks:
         log.warning("%s", remark)
     _allow_many_files()
@@ -116,6 +119,12 @@ def _allow_many_files() -> None:
 
 
 def _make_folders(config: AgentConfig) -> None:
+    own, data = config.system.root_directory.resolve(), config.system.data.resolve()
+    if own.is_relative_to(data):
+        raise NotConfigured(
+            f"The agent's own folder {own} lies among the servers' files in {data}.",
+            hint="Set [system] root_directory to a folder outside.",
+        )
     for folder in (config.system.root_directory, config.system.data):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o711)

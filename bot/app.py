@@ -5,6 +5,7 @@ it likes. What was started is stopped in reverse.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ from bot.workers.writes import Writes
 from core import log
 from core.backplane.backplane import open_backplane
 from core.clock import Clock, SystemClock
-from core.config import BotConfig
+from core.config import BotConfig, secrets_of
 from core.db.engine import Database
 from core.db.migrate import upgrade
 from core.errors import NotConfigured
@@ -84,7 +85,10 @@ async def running(config: BotConfig, clock: Clock | None = None) -> AsyncIterato
     """Run the control plane until the block ends. Raises NotConfigured for settings that cannot be used, a taken port among them."""
     clock = clock or SystemClock()
     token, database_url = config.discord.token.get_secret_value(), config.database.url.get_secret_value()
-    log.hide(token)
+    for secret in secrets_of(config):
+        log.hide(secret)
+    for remark in config.remarks:
+        logging.getLogger(__name__).warning("%s", remark)
     point_at(config.discord.sandbox_url)
     async with AsyncExitStack() as stack:
         database = await _database(stack, database_url, clock)

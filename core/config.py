@@ -11,11 +11,11 @@ its default; a test compares the two.
 import os
 import pwd
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar, get_args, get_origin
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError
 
 from core.agent_settings import (
     ApiSection,
@@ -131,6 +131,17 @@ def wings_file() -> Path | None:
     return next((Path(place) for place in PLACES if Path(place).is_file()), None)
 
 
+def secrets_of(section: BaseModel) -> Iterator[str]:
+    """Every secret in the settings, for those who must keep them out of sight."""
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        for one in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(one, SecretStr):
+                yield one.get_secret_value()
+            elif isinstance(one, BaseModel):
+                yield from secrets_of(one)
+
+
 def docker_host(section: DockerSection, environment: Mapping[str, str] | None = None) -> str:
     """Address of the Docker Engine: the setting, else DOCKER_HOST, else the usual socket."""
     environment = os.environ if environment is None else environment
@@ -158,7 +169,24 @@ def _read_file(kind: type[Config], path: Path | None, environment: Mapping[str, 
             f"The settings file {file} has sections nobody reads: {', '.join(sorted(unknown))}.",
             hint="aerie.example.toml shows every section.",
         )
-    return values, []
+    return values, _exposed(file, values)
+
+
+def _exposed(file: Path, values: Mapping[str, Any]) -> list[str]:
+    """A remark when others on the machine may read secrets in the file."""
+    named = [(section, key, value) for section, table in values.items() if isinstance(table, dict) for key, value in table.items()]
+    secret = [key for section, key, value in named if value and _is_secret(section, key, value)]
+    if secret and file.stat().st_mode & 0o077:
+        return [f"Others on this machine may read {file}, which holds {', '.join(secret)}: chmod 600 {file}"]
+    return []
+
+
+def _is_secret(section: str, key: str, value: Any) -> bool:
+    """Whether this is somebody's own secret, and not the one that everybody has."""
+    fields = {**BotConfig.model_fields, **AgentConfig.model_fields}
+    holder = fields[section].annotation if section in fields else None
+    field = holder.model_fields.get(key) if _is_section(holder) else None
+    return field is not None and field.annotation is SecretStr and field.default.get_secret_value() != value
 
 
 def _read_wings(kind: type[Config], file: Path, text: str, environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
@@ -174,7 +202,8 @@ def _read_wings(kind: type[Config], file: Path, text: str, environment: Mapping[
         if environment.get(name):
             made.values.setdefault("remote", {}).pop(f"{setting}_file", None)
             made.put(f"remote.{setting}", environment[name])
-    return made.values, [f"{file}: {remark}" for remark in made.remarks]
+    remarks = [f"{file}: {remark}" for remark in made.remarks]
+    return made.values, [*remarks, *_exposed(file, made.values)]
 
 
 def _timezone() -> str:

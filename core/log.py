@@ -1,9 +1,11 @@
 """Logging set-up. Request id, actor, server and node ride in context variables, so every line says whom it is about.
 
-Secrets never reach a log: `hide` registers values that are blanked out wherever they appear.
+Secrets never reach a log: `hide` registers values that are blanked out wherever they appear, and what looks like a credential (a bearer, a
+JWT, `token=` in an address, a password before an `@`) is blanked out though nobody registered it.
 """
 
 import logging
+import re
 import sys
 from collections import deque
 from contextvars import ContextVar
@@ -16,6 +18,14 @@ node: ContextVar[str] = ContextVar("node", default="")
 _CONTEXT = {"request": request_id, "actor": actor, "server": server, "node": node}
 _hidden: tuple[str, ...] = ()
 """Longest first, so that a secret which holds another is blanked out whole; replaced, never changed, since any thread may log."""
+_BLANK = "•••"
+_CREDENTIALS = re.compile(
+    r"(?P<bearer>\b(?:Bearer|Basic)\s+)[\w.~+/=-]{8,}"
+    r"|(?P<named>[?&\"' ](?:token|access_token|refresh_token|password|secret|signature|api_key)[\"']?\s*[=:]\s*[\"']?)[^\s&\"',;)]{8,}"
+    r"|(?P<address>\b[a-z][a-z0-9+.-]*://[^\s/:@]+:)[^\s/@]+(?=@)"
+    r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*",
+    re.IGNORECASE,
+)
 _recent: deque[str] = deque(maxlen=500)
 
 
@@ -24,6 +34,13 @@ def hide(secret: str) -> None:
     global _hidden
     if len(secret) >= 8 and secret not in _hidden:
         _hidden = tuple(sorted((*_hidden, secret), key=len, reverse=True))
+
+
+def clean(text: str) -> str:
+    """The text without registered secrets, and without what looks like one."""
+    for secret in _hidden:
+        text = text.replace(secret, _BLANK)
+    return _CREDENTIALS.sub(lambda found: "".join(part for part in found.groups() if part) + _BLANK, text)
 
 
 def recent(most: int) -> list[str]:
@@ -38,9 +55,7 @@ class _Formatter(logging.Formatter):
         if context:
             first, *rest = text.split("\n", 1)
             text = "\n".join([f"{first} [{context}]", *rest])
-        for secret in _hidden:
-            text = text.replace(secret, "•••")
-        return text
+        return clean(text)
 
 
 class _Remembering(logging.Handler):

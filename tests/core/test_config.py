@@ -1,6 +1,7 @@
 """Settings: where they come from, which source wins, and what a wrong one is told."""
 
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -25,6 +26,9 @@ SETTINGS = [(program, section, key) for program in PROGRAMS for section, key in 
 
 def _other(value: object, annotation: object) -> tuple[str, object]:
     """A value that differs from the default, as a variable's text and as it is read."""
+    if get_origin(annotation) is Literal:
+        other = next(choice for choice in get_args(annotation) if choice != value)
+        return str(other), other
     match value:
         case bool():
             return str(not value).lower(), not value

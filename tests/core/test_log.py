@@ -64,3 +64,38 @@ def test_a_line_says_whom_it_is_about(written: io.StringIO) -> None:
 def test_the_level_holds(written: io.StringIO) -> None:
     logging.getLogger("test").debug("quiet")
     assert written.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Authorization: Bearer SECRETSECRET.SECRETSECRET",
+        "headers {'Authorization': 'Bearer SECRETSECRET'}",
+        "Proxy-Authorization: Basic SECRETSECRET==",
+        "GET /download/backup?token=SECRETSECRET&x=1",
+        'body {"token_id":"abc","token":"SECRETSECRET"}',
+        "login {'username': 'a', 'password': 'SECRETSECRET'}",
+        "mysql+aiomysql://root:SECRETSECRET@db/aerie",
+        "redis://:SECRETSECRET@host/0 is away".replace("://:", "://x:"),
+        "frame eyJhbGciOiJIUzI1NiJ9.eyJzZXJ2ZXIiOiJ4In0.SECRETSECRET came",
+    ],
+)
+def test_what_looks_like_a_credential_is_blanked_out_unregistered(written: io.StringIO, line: str) -> None:
+    logging.getLogger("test").warning("%s", line)
+    assert "SECRETSECRET" not in written.getvalue()
+    assert "•••" in written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "the node's token is refused: copy it again",
+        "GET http://127.0.0.1:8080/api/servers?page=1",
+        "a token: nothing",
+        "see https://host:8080/path and mail a@b",
+        "password=short",
+    ],
+)
+def test_plain_words_are_left_alone(written: io.StringIO, line: str) -> None:
+    logging.getLogger("test").warning("%s", line)
+    assert line in written.getvalue()

@@ -70,7 +70,21 @@ def test_what_the_panel_shows_for_pasting_is_enough_and_the_rest_is_as_under_win
     assert (config.system.root_directory, config.system.data) == (Path("/var/lib/pterodactyl"), Path("/var/lib/pterodactyl/volumes"))
     assert (config.docker.network, config.docker.network_subnet) == ("pterodactyl_nw", "172.18.0.0/16")
     assert config.log.level == "DEBUG"
-    assert config.remarks == ()
+    assert [remark for remark in config.remarks if "may read" not in remark] == []
+
+
+def test_cfg_2_a_file_with_secrets_that_others_may_read_is_told(tmp_path: Path) -> None:
+    for file, text in ((tmp_path / "config.yml", f"token: {'t' * 64}\n"), (tmp_path / "aerie.toml", f'[remote]\ntoken = "{"t" * 64}"\n')):
+        file.write_text(text)
+        file.chmod(0o640)
+        remark = load(AgentConfig, file, {}).remarks[-1]
+        assert f"may read {file}, which holds token: chmod 600" in remark
+        assert "tttt" not in remark
+        file.chmod(0o600)
+        assert load(AgentConfig, file, {}).remarks == ()
+    file.write_text("[api]\nport = 1\n")
+    file.chmod(0o644)
+    assert load(AgentConfig, file, {}).remarks == ()
 
 
 def test_pelicans_own_places_are_meant_when_the_file_is_pelicans() -> None:

@@ -9,7 +9,9 @@ from uuid import uuid4
 import pytest
 
 from agent.app import running
+from core.config import AgentConfig, secrets_of
 from core.errors import NotConfigured
+from core.log import clean
 from core.tokens import new_node_token
 from core.vocabulary import PowerSignal, ServerState
 from tests.agent.api.conftest import config, settings
@@ -129,3 +131,21 @@ async def test_servers_that_ran_before_a_reboot_are_started_again_and_others_are
                     await asyncio.sleep(0.02)
             assert agent.manager.get(stopped).state is ServerState.OFFLINE
             assert agent.manager.get(suspended).state is ServerState.OFFLINE
+
+
+@pytest.mark.parametrize("own", ["volumes", "volumes/agent", "link"])
+async def test_cfg_2_the_agents_own_folder_may_not_lie_among_the_servers_files(tmp_path: Path, own: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "volumes")
+    async with standing(new_node_token()) as panel:
+        wanted = config(panel, tmp_path)
+        system = wanted.system.model_copy(update={"root_directory": tmp_path / own})
+        with pytest.raises(NotConfigured, match="lies among the servers' files"):
+            async with running(wanted.model_copy(update={"system": system})):
+                pass
+
+
+async def test_every_secret_of_the_settings_is_kept_out_of_the_log(tmp_path: Path) -> None:
+    wanted = AgentConfig.model_validate({"remote": {"token": "s" * 64}})
+    assert list(secrets_of(wanted)) == ["s" * 64]
+    async with standing(new_node_token()) as panel, running(config(panel, tmp_path)):
+        assert panel.token.secret not in clean(f"it is {panel.token.secret}")
