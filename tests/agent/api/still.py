@@ -25,7 +25,7 @@ from tests.agent.api.conftest import config, settings
 from tests.fakes.panel import Panel, standing
 
 Frame = dict[str, Any]
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Real seconds until a frame that does not come fails its test."""
 
 

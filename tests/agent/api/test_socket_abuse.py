@@ -20,7 +20,7 @@ from agent.server.console import Batch
 from core.vocabulary import ServerState
 from tests.agent.api.still import Still, answered, ask, close_code, frames_until, seen, standing_still, until
 
-RAW_LIMIT = 30.0
+RAW_LIMIT = 60.0
 
 
 @pytest.fixture

@@ -94,3 +94,9 @@ async def test_calls_without_words_have_no_body(call: str) -> None:
             "reinstall": lambda: client.install(UUID, again=True),
         }[call]()
     assert sent == [None]
+
+
+async def test_a_changed_configuration_is_written_as_the_panel_writes_it() -> None:
+    async with wings("wings_update_applied") as (client, sent):
+        assert await client.update(golden("panel_update"))
+    assert sent == [golden("panel_update")]
