@@ -3,6 +3,8 @@ ARG PYTHON_IMAGE=python:3.11-slim
 FROM ${PYTHON_IMAGE}
 # the bot runs as this user; docker-compose.agent.yml asks for root, which Docker's socket and the games' files need
 RUN useradd --system --uid 989 --user-group --home-dir /var/lib/aerie --create-home aerie
+# the agent parts servers from the machine by its firewall
+RUN command -v iptables > /dev/null || { apt-get update && apt-get install --yes --no-install-recommends iptables && rm -rf /var/lib/apt/lists/*; }
 WORKDIR /opt/aerie
 # what changes seldom comes first: a new version of Aerie copies its own files and fetches nothing
 COPY requirements.lock .

@@ -234,6 +234,7 @@ async def the_nodes_stack_is_as_promised(node: Stack, address: str) -> None:
         str(node.folder.parent / "log"),
     }
     assert await user_of(node, "agent") == "0"
+    assert "are open to them" not in await node("logs", "agent"), "the agent may set the rules that keep servers from this machine"
     password = (node.folder / "secrets/games_root_password").read_text().strip()
 
     def version() -> str:
