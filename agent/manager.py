@@ -195,3 +195,4 @@ class ServerManager:
         await self._states.save()
         for server in self.all():
             await server.close()
+        self._disks.close()

@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from agent.filesystem.method import Method, best_method
 from agent.filesystem.volume import Volume
+from agent.filesystem.watching import Watcher
 from core.agent_settings import SystemSection
 from core.clock import Clock
 from core.errors import AerieError
@@ -30,6 +31,7 @@ class Disks:
         self._clock = clock
         self._tasks = tasks
         self.method = Method(None, "")
+        self._watcher = Watcher()
         self._volumes: WeakSet[Volume] = WeakSet()
         self._counting: set[Volume] = set()
         self._asking: asyncio.Task[None] | None = None
@@ -43,7 +45,7 @@ class Disks:
     def volume(self, uuid: str, owner: tuple[int, int], settings: Callable[[], ServerSettings]) -> Volume:
         """A server's files, whose new ones become `owner`'s (uid, gid); `settings` answers its settings as they are now."""
         system = self._system
-        made = Volume(system.data / uuid, owner, settings, self._clock.monotonic, self.method.hard, system.disk_inodes)
+        made = Volume(system.data / uuid, owner, settings, self._clock.monotonic, self.method.hard, system.disk_inodes, self._watcher)
         self._volumes.add(made)
         return made
 
@@ -58,15 +60,23 @@ class Disks:
                 if volume.count_due and volume not in self._counting and len(self._counting) < COUNTS_AT_ONCE:
                     self._counting.add(volume)
                     self._tasks.spawn("count files", self._count(volume))
-            asked = [volume for volume in volumes if volume.ask_due]
-            if asked and (self._asking is None or self._asking.done()):
-                self._asking = self._tasks.spawn("ask for disk usage", asyncio.to_thread(self._ask, asked))
+            if self._asking is None or self._asking.done():
+                self._asking = self._tasks.spawn("ask for disk usage", asyncio.to_thread(self._ask_all, volumes))
+
+    def close(self) -> None:
+        """End all watches."""
+        self._watcher.close()
 
     async def _count(self, volume: Volume) -> None:
         try:
             await asyncio.to_thread(self._ask, [volume])
         finally:
             self._counting.discard(volume)
+
+    def _ask_all(self, volumes: Sequence[Volume]) -> None:
+        """In a thread: whatever is quick."""
+        self._watcher.drain()
+        self._ask([volume for volume in volumes if volume.ask_due])
 
     @staticmethod
     def _ask(volumes: Sequence[Volume]) -> None:

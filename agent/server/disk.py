@@ -33,13 +33,11 @@ class DiskWatch:
     def begin(self) -> None:
         """The files change without us from now on."""
         self._stopped = False
-        self._volume.active = True
+        self._volume.begin()
 
     def end(self) -> None:
         """They do no more. What they came to in the end is still counted."""
-        if self._volume.active:
-            self._volume.active = False
-            self._volume.count_soon()
+        self._volume.end()
 
     def prepare(self) -> None:
         """In a thread, before a start: make the folder and count what is in it when that matters. Raises DiskFull, OSError."""

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from core.protocol.settings import ServerConfiguration
 from core.supervise import Supervisor
 from core.vocabulary import PowerSignal, ServerState
 from tests.real.loop_images import MAKERS, mounted
+from tests.real.places import opened_up
 
 pytestmark = pytest.mark.real
 
@@ -229,60 +231,88 @@ async def until(holds: Callable[[], bool], within: float = 30.0) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.fixture
-async def config(docker_host: str, disk: Path, tmp_path: Path) -> AsyncIterator[AgentConfig]:
-    yield AgentConfig.model_validate(
+def agent_config(docker_host: str, root: Path, data: Path, **system: object) -> AgentConfig:
+    return AgentConfig.model_validate(
         {
             "docker": {"host": docker_host, "network": f"aerie_test_{uuid4().hex[:8]}", "network_subnet": ""},
-            "system": {"root_directory": tmp_path / "root", "data": disk},
+            "system": {"root_directory": root, "data": data, **system},
             "power": {"stop_timeout": 10.0, "ready_timeout": 20.0},
         }
     )
 
 
-async def test_quo_4_a_game_in_a_container_is_stopped_at_the_byte(config: AgentConfig, demo_images: dict[str, str]) -> None:
-    uuid, image = str(uuid4()), next(iter(demo_images.values()))
-    wanted = [settings(uuid, 8, image)]
+class Game:
+    """A game in a container, with a disk limit."""
 
-    async def refresh(_: str) -> ServerConfiguration:
-        return wanted[0]
+    def __init__(self, image: str, mebibytes: int) -> None:
+        self.uuid, self.image = str(uuid4()), image
+        self.wanted = settings(self.uuid, mebibytes, image)
 
-    runtime = DockerRuntime(config, SystemClock())
-    await runtime.open()
-    try:
-        async with Supervisor("test") as tasks:
-            disks = Disks(config.system, SystemClock(), tasks)
-            await disks.open()
-            server = Server(wanted[0], runtime, config, SystemClock(), tasks, refresh, disks=disks)
-            tasks.run("disks", disks.follow)
-            server.folder.mkdir()
-            (server.folder / "game.sh").write_text(GAME)
-            server.power(PowerSignal.START)
-            await until(lambda: server.state is ServerState.RUNNING, 60)
-            big = server.folder / "big"
+    async def refresh(self, _: str) -> ServerConfiguration:
+        return self.wanted
 
-            async def fill() -> str:
-                count = len([line for line in server.console.history(500) if line == "filled"])
-                await server.command("fill")
-                await until(lambda: len([line for line in server.console.history(500) if line == "filled"]) > count, 60)
-                return "\n".join(server.console.history(500))
+    @asynccontextmanager
+    async def running(self, config: AgentConfig) -> AsyncIterator[Server]:
+        runtime = DockerRuntime(config, SystemClock())
+        await runtime.open()
+        try:
+            async with Supervisor("test") as tasks:
+                disks = Disks(config.system, SystemClock(), tasks)
+                await disks.open()
+                server = Server(self.wanted, runtime, config, SystemClock(), tasks, self.refresh, disks=disks)
+                tasks.run("disks", disks.follow)
+                server.folder.mkdir(parents=True)
+                (server.folder / "game.sh").write_text(GAME)
+                server.power(PowerSignal.START)
+                await until(lambda: server.state is ServerState.RUNNING, 60)
+                yield server
+                server.power(PowerSignal.KILL)
+                await until(lambda: server.state is ServerState.OFFLINE, 60)
+                await server.destroy()
+                await asyncio.to_thread(server.volume.remove)
+                disks.close()
+        finally:
+            await runtime.destroy(self.uuid)
+            await runtime.forget(self.uuid)
+            network = await runtime.docker.networks.get(config.docker.network)
+            await network.delete()
+            await runtime.close()
 
-            said = await fill()
-            assert "No space left on device" in said or "Disk quota exceeded" in said
-            assert 8 * MEBIBYTE - 2 * SLACK <= big.stat().st_size <= 8 * MEBIBYTE
-            assert server.state is ServerState.RUNNING, "the kernel refuses; nobody needs to stop it"
-            wanted[0] = settings(uuid, 16, image)
-            await server.sync(wanted[0])
-            await until(lambda: not server.volume.ask_due)
-            await fill()
-            assert 16 * MEBIBYTE - 2 * SLACK <= big.stat().st_size <= 16 * MEBIBYTE
-            server.power(PowerSignal.STOP)
-            await until(lambda: server.state is ServerState.OFFLINE, 60)
-            await server.destroy()
-            await asyncio.to_thread(server.volume.remove)
-    finally:
-        await runtime.destroy(uuid)
-        await runtime.forget(uuid)
-        network = await runtime.docker.networks.get(config.docker.network)
-        await network.delete()
-        await runtime.close()
+
+async def fill(server: Server) -> str:
+    """Have the game write all it can; what the console says then."""
+
+    def filled() -> int:
+        return len([line for line in server.console.history(500) if line == "filled"])
+
+    before = filled()
+    await server.command("fill")
+    await until(lambda: filled() > before, 60)
+    return "\n".join(server.console.history(500))
+
+
+async def test_quo_4_a_game_in_a_container_is_stopped_at_the_byte(
+    disk: Path, docker_host: str, tmp_path: Path, demo_images: dict[str, str]
+) -> None:
+    game = Game(next(iter(demo_images.values())), 8)
+    async with game.running(agent_config(docker_host, tmp_path, disk)) as server:
+        big = server.folder / "big"
+        said = await fill(server)
+        assert "No space left on device" in said or "Disk quota exceeded" in said
+        assert 8 * MEBIBYTE - 2 * SLACK <= big.stat().st_size <= 8 * MEBIBYTE
+        assert server.state is ServerState.RUNNING, "the kernel refuses; nobody needs to stop it"
+        game.wanted = settings(game.uuid, 16, game.image)
+        await server.sync(game.wanted)
+        await until(lambda: not server.volume.ask_due)
+        await fill(server)
+        assert 16 * MEBIBYTE - 2 * SLACK <= big.stat().st_size <= 16 * MEBIBYTE
+
+
+async def test_quo_4_without_a_hard_limit_a_game_is_stopped_soon(docker_host: str, tmp_path: Path, demo_images: dict[str, str]) -> None:
+    opened_up(tmp_path)
+    game = Game(next(iter(demo_images.values())), 8)
+    async with game.running(agent_config(docker_host, tmp_path / "root", tmp_path / "volumes", disk_quota="off")) as server:
+        await server.command("fill")
+        await until(lambda: server.state is ServerState.OFFLINE)
+        assert any("more than its disk limit of 8 MiB" in line for line in server.console.history(500))
+        assert server.stats().disk_bytes > 8 * MEBIBYTE
