@@ -19,7 +19,7 @@ MOST_LINES = 1000
 LINES = 100
 LONGEST_TEXT = 200
 _WORDS: dict[Kind, Literal["output", "notice", "install"]] = {Kind.OUTPUT: "output", Kind.NOTICE: "notice", Kind.INSTALL: "install"}
-_CURSOR = re.compile(r"(\d{1,12})\.(\d{1,15})\.(\d{1,15})")
+_CURSOR = re.compile(r"(\d{1,12})\.(\d{1,15})")
 
 
 async def console(request: web.Request) -> web.Response:
@@ -88,4 +88,4 @@ def _start(value: str) -> Place | None:
         return None
     if (found := _CURSOR.fullmatch(value)) is None:
         raise BadRequest("`cursor` must come from an earlier page.")
-    return int(found[1]), int(found[2]), int(found[3])
+    return int(found[1]), int(found[2])

@@ -12,7 +12,7 @@ from enum import IntEnum
 
 import zstandard
 
-_HEAD = struct.Struct("<4sIIIIQQqq")
+_HEAD = struct.Struct("<4sIIIIIQQqq")
 _RUN = struct.Struct("<QqIIB")
 _MAGIC = b"ACB1"
 HEAD_BYTES = _HEAD.size
@@ -52,6 +52,7 @@ class Head:
     stored: int
     raw: int
     runs: int
+    lines: int
     first_seq: int
     last_seq: int
     first_ms: int
@@ -73,7 +74,7 @@ def block(runs: Sequence[Run]) -> bytes:
     first = numbered[0].first_seq if numbered else 0
     last = numbered[-1].first_seq + numbered[-1].count - 1 if numbered else 0
     times = [run.ms for run in runs]
-    fields = (len(stored), len(raw), len(runs), first, last, min(times), max(times))
+    fields = (len(stored), len(raw), len(runs), sum(run.count for run in runs), first, last, min(times), max(times))
     crc = zlib.crc32(stored, zlib.crc32(repr(fields).encode()))
     return _HEAD.pack(_MAGIC, crc, *fields) + stored
 
@@ -82,15 +83,15 @@ def head(data: bytes) -> Head | None:
     """The head at the beginning of `data`; None when there is none."""
     if len(data) < HEAD_BYTES:
         return None
-    magic, crc, stored, raw, runs, first, last, first_ms, last_ms = _HEAD.unpack_from(data)
-    if magic != _MAGIC or raw > LARGEST_BLOCK or stored > raw or runs * _RUN.size > raw:
+    magic, crc, stored, raw, runs, lines, first, last, first_ms, last_ms = _HEAD.unpack_from(data)
+    if magic != _MAGIC or raw > LARGEST_BLOCK or stored > raw or runs * _RUN.size > raw or lines < runs:
         return None
-    return Head(crc, stored, raw, runs, first, last, first_ms, last_ms)
+    return Head(crc, stored, raw, runs, lines, first, last, first_ms, last_ms)
 
 
 def is_whole(found: Head, stored: bytes) -> bool:
     """Whether these are the bytes that were written under that head."""
-    fields = (found.stored, found.raw, found.runs, found.first_seq, found.last_seq, found.first_ms, found.last_ms)
+    fields = (found.stored, found.raw, found.runs, found.lines, found.first_seq, found.last_seq, found.first_ms, found.last_ms)
     return len(stored) == found.stored and zlib.crc32(stored, zlib.crc32(repr(fields).encode())) == found.crc
 
 

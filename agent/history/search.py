@@ -11,17 +11,15 @@ from dataclasses import dataclass, field
 from agent.history import records
 from agent.history.escapes import ANSI
 from agent.history.records import HEAD_BYTES, Head, Kind
-from agent.history.shelf import Segment
+from agent.history.shelf import Segment, heads
 from core.patterns import Pattern
 
 MOST_CHARACTERS = 4096
 """Of a line that a pattern looks at, as for ready lines."""
 PAGE_CHARACTERS = 1024 * 1024
 """Text on one page, whatever its number of lines."""
-Place = tuple[int, int, int]
-"""A line's file, block in it and line in that."""
-_LAST = 1 << 40
-"""No block has so many lines."""
+Place = tuple[int, int]
+"""A line's file, and how many lines of it come before: that stays true when the file is packed anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +78,8 @@ class Found:
 class _Block:
     at: int
     head: Head
+    first: int
+    """How many lines of its file come before."""
     gap: int
     """Lines missing between this block and the one before."""
 
@@ -94,11 +94,11 @@ def search(segments: list[Segment], wanted: Wanted, out_of_time: Callable[[], bo
             continue
         before = segments[number - 1].last_seq if number else 0
         try:
-            blocks = _blocks(segment, before, wanted)
             with segment.path.open("rb", buffering=0) as file:
-                for block in blocks:
+                for block in _blocks(file.fileno(), segment, before, wanted):
                     if looked and out_of_time():
-                        page.partial, page.following = True, (segment.number, block.at, _LAST if wanted.newest_first else 0)
+                        place = block.first + block.head.lines - 1 if wanted.newest_first else block.first
+                        page.partial, page.following = True, (segment.number, place)
                         return page
                     data = os.pread(file.fileno(), block.head.stored, block.at + HEAD_BYTES)
                     looked = True
@@ -106,7 +106,7 @@ def search(segments: list[Segment], wanted: Wanted, out_of_time: Callable[[], bo
                         continue
                     for index, line in _lines(block, data, wanted, segment.number):
                         if len(page.lines) >= wanted.limit or (room <= 0 and page.lines):
-                            page.following = (segment.number, block.at, index)
+                            page.following = (segment.number, index)
                             return page
                         page.lines.append(line)
                         room -= len(line.text)
@@ -122,32 +122,33 @@ def _is_behind(number: int, wanted: Wanted) -> bool:
     return number > wanted.start[0] if wanted.newest_first else number < wanted.start[0]
 
 
-def _blocks(segment: Segment, last_seq: int, wanted: Wanted) -> list[_Block]:
+def _blocks(fd: int, segment: Segment, last_seq: int, wanted: Wanted) -> list[_Block]:
     """The blocks of a file that may hold something, in the order that is wanted."""
-    found = []
-    for at, head in segment.heads():
+    found, lines = [], 0
+    for at, head in heads(fd):
         if at >= segment.size:
             break
         gap = head.first_seq - last_seq - 1 if head.first_seq and last_seq else 0
         last_seq = head.last_seq or last_seq
         if wanted.may_hold(head):
-            found.append(_Block(at, head, max(0, gap)))
+            found.append(_Block(at, head, lines, max(0, gap)))
+        lines += head.lines
     if wanted.newest_first:
         found.reverse()
     if wanted.start is not None and wanted.start[0] == segment.number:
         place = wanted.start[1]
-        found = [block for block in found if (block.at <= place if wanted.newest_first else block.at >= place)]
+        found = [block for block in found if (block.first <= place if wanted.newest_first else block.first + block.head.lines > place)]
     return found
 
 
 def _lines(block: _Block, data: bytes, wanted: Wanted, number: int) -> Iterator[tuple[int, Line]]:
-    """What is wanted of a block's lines, each with its place in it."""
+    """What is wanted of a block's lines, each with its place in the file."""
     found: list[tuple[int, Line]] = []
-    index, gap, expected = 0, block.gap, 0
+    index, gap, expected = block.first, block.gap, 0
     needle = wanted.text.casefold()
-    first, last = 0, _LAST
-    if wanted.start is not None and wanted.start[:2] == (number, block.at):
-        first, last = (0, wanted.start[2]) if wanted.newest_first else (wanted.start[2], last)
+    first, last = block.first, block.first + block.head.lines - 1
+    if wanted.start is not None and wanted.start[0] == number:
+        first, last = (first, min(last, wanted.start[1])) if wanted.newest_first else (max(first, wanted.start[1]), last)
     for run in records.runs(block.head, data):
         begin, index = index, index + run.count
         if run.first_seq:

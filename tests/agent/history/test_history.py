@@ -163,6 +163,26 @@ def test_the_oldest_goes_when_a_server_has_its_share(tmp_path: Path) -> None:
     assert found[-1].seq == 40
 
 
+def test_small_blocks_are_packed_and_pages_that_were_begun_go_on(tmp_path: Path) -> None:
+    made = shelf(tmp_path, FILES * SMALLEST_FILE)
+    number, page, found = 0, None, []
+    while len(list((tmp_path / UUID).iterdir()) if number else []) < 3:
+        number += 1
+        made.append([run(number, f"line {number}, as quiet servers say them now and then", ms=number)], 0)
+        if number == 100:
+            page = search(made.segments(), Wanted(newest_first=False, limit=50), never)
+            found = page.lines
+    assert made.segments()[0].size < SMALLEST_FILE // 4
+    assert made.segments()[0].size == (tmp_path / UUID / "00000001.console").stat().st_size
+    while page is not None and page.following is not None:
+        page = search(made.segments(), Wanted(newest_first=False, limit=1000, start=page.following), never)
+        found += page.lines
+    assert [line.seq for line in found] == list(range(1, number + 1))
+    assert [line.ms for line in found] == list(range(1, number + 1))
+    assert shelf(tmp_path, FILES * SMALLEST_FILE).last_seq == number
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / UUID).iterdir()} == {0o600}
+
+
 def test_whoever_clears_the_folder_by_hand_only_loses_what_was_in_it(tmp_path: Path) -> None:
     made = shelf(tmp_path)
     made.append([run(1, "one")], 0)
