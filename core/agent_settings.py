@@ -78,6 +78,15 @@ class SystemSection(Section):
     """Past console lines a new viewer gets."""
 
 
+class RegistryLogin(Section):
+    """Who the node is at one registry."""
+
+    username: str = ""
+    """Name of the account."""
+    password: SecretStr = SecretStr("")
+    """Its password or token."""
+
+
 class DockerSection(Section):
     """The Docker Engine and what every container gets."""
 
@@ -87,8 +96,22 @@ class DockerSection(Section):
     """`process` runs games as plain child processes without any isolation: only for the demo where no Docker can be had."""
     network: str = "aerie_nw"
     """Docker network of game servers; made when missing."""
+    network_driver: str = "bridge"
+    """Its driver, used when it is made, as all that follows."""
     network_subnet: str = "172.29.0.0/16"
-    """Addresses of that network, used when it is made."""
+    """Its IPv4 addresses; empty lets Docker choose."""
+    network_gateway: str = ""
+    """The machine's own address in it; empty means the first one."""
+    network_subnet6: str = ""
+    """Its IPv6 addresses, for instance fdba:17c8:6c94::/64; empty makes it without IPv6, which published ports do not need."""
+    network_gateway6: str = ""
+    """The machine's own IPv6 address in it; empty means the first one."""
+    network_icc: bool = False
+    """Let servers in it reach each other directly; Wings does."""
+    network_internal: bool = False
+    """Cut servers off from everything outside, in it and in networks of their own."""
+    network_mtu: int = Field(default=1500, ge=576, le=65535)
+    """Largest packet in bytes, in it and in networks of their own."""
     network_per_server: bool = True
     """Give each server a network of its own, so that servers cannot reach each other; off, all share `network`, as at Wings."""
     network_pool: str = "10.213.0.0/16"
@@ -103,8 +126,11 @@ class DockerSection(Section):
         default_factory=lambda: ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "fd00:ec2::254/128"]
     )
     """Addresses no server reaches: clouds tell their secrets there. Add your own network's, for instance 192.168.0.0/16."""
+    ispn: bool = False
+    """Publish no port on 127.0.0.1, for networks that span machines."""
     interface: str = ""
-    """Address under which servers reach this machine, put into configuration files; empty means the network's gateway."""
+    """Address under which servers reach this machine, put into configuration files, and in place of 127.0.0.1 where a server has that; \
+empty means the network's gateway, and leaves 127.0.0.1 alone."""
     domainname: str = ""
     """Domain name of the containers; empty gives none."""
     dns: list[str] = Field(default_factory=lambda: ["1.1.1.1", "1.0.0.1"])
@@ -129,8 +155,21 @@ class DockerSection(Section):
     """Size at which a container's log is rotated."""
     log_max_file: int = Field(default=1, ge=1)
     """Rotated logs kept per container."""
+    pull_policy: Literal["always", "if-not-present", "never"] = "always"
+    """When a start asks the registry for its image: always, with the copy that is here when that fails; if-not-present; or never."""
     pull_timeout: float = Field(default=900.0, gt=0)
     """Seconds an image may take to be pulled."""
+    image_size_limit: int = Field(default=0, ge=0)
+    """MB that an image from a registry may take; 0 sets no limit."""
+    registries: dict[str, RegistryLogin] = Field(default_factory=dict)
+    """Logins, as tables `[docker.registries."ghcr.io"]` with username and password or password_file; the host must be the image's own, \
+and with a path, as in "ghcr.io/team", the login is for images below it alone."""
+    overhead: dict[int, float] = Field(default_factory=dict)
+    """Memory beyond a server's limit in place of Wings' own rules, as in { 2048 = 1.2 }: up to that many MB, that many times its limit."""
+    overhead_default: float = Field(default=1.05, ge=1)
+    """The same for servers above every entry of such a table."""
+    userns_mode: str = ""
+    """Docker's user namespace mode for the containers; `host` leaves the namespace of an engine that remaps users."""
 
 
 class BackupSection(Section):

@@ -2,12 +2,13 @@
 
 Order, later wins: defaults, the TOML file (`--config`, else `AERIE_CONFIG`, else `aerie.toml` here), environment variables
 `AERIE_<SECTION>__<KEY>` (for instance `AERIE_DISCORD__TOKEN`, `AERIE_ALLOWED_ORIGINS` for what stands in no section; lists are parted by
-commas), and the same with `_FILE` at the end, naming a file that holds the value.
+commas, tables are JSON), and the same with `_FILE` at the end, naming a file that holds the value.
 The agent also reads a Wings config.yml as it is, named like a TOML file; core/wings_config.py knows what its keys mean here.
 What there is to set stands in agent_settings.py, bot_settings.py and, for both, section.py. Every setting is in aerie.example.toml with
 its default; a test compares the two.
 """
 
+import json
 import os
 import pwd
 import tomllib
@@ -99,6 +100,8 @@ class AgentConfig(Config):
     """Tell browsers that pages of the internet may reach this node although it is in a private network."""
     ignore_panel_config_updates: bool = False
     """Let the control plane change nothing of this node, not even its token."""
+    allowed_mounts: list[str] = Field(default_factory=list)
+    """Folders and files of this machine that servers may have mounted, with what lies below them."""
 
 
 def load(kind: type[C], path: Path | None = None, environment: Mapping[str, str] | None = None) -> C:
@@ -247,8 +250,14 @@ def _apply(values: dict[str, Any], kind: type[Config], name: str, value: str) ->
 def _open_files(kind: type[Config], name: str, section: Any) -> None:
     """In the settings file too, `token_file = "/path"` stands for the secret `token`."""
     holder = kind.model_fields[name].annotation
-    if not isinstance(section, dict) or not _is_section(holder):
+    if _is_section(holder):
+        _open_table(holder, name, section)
+
+
+def _open_table(holder: type[Section], name: str, section: Any) -> None:
+    if not isinstance(section, dict):
         return
+    _open_inner_files(name, holder, section)
     for twin in [key for key in section if key.endswith("_file") and key not in holder.model_fields]:
         key, file = twin.removesuffix("_file"), section[twin]
         if (field := holder.model_fields.get(key)) is None or field.annotation is not SecretStr:
@@ -261,14 +270,30 @@ def _open_files(kind: type[Config], name: str, section: Any) -> None:
         section[key] = _read_secret(f"[{name}] {twin}", Path(file))
 
 
+def _open_inner_files(name: str, holder: type[Section], section: dict[str, Any]) -> None:
+    """The same in tables below a section, such as `[docker.registries."ghcr.io"]`."""
+    for key, field in holder.model_fields.items():
+        inner = get_args(field.annotation)[-1:] if get_origin(field.annotation) is dict else ()
+        tables = section.get(key)
+        if not inner or not _is_section(inner[0]) or not isinstance(tables, dict):
+            continue
+        for title, table in tables.items():
+            _open_table(inner[0], f'{name}.{key}."{title}"', table)
+
+
 def _is_section(annotation: Any) -> TypeGuard[type[Section]]:
     return isinstance(annotation, type) and issubclass(annotation, Section)
 
 
 def _parse(annotation: Any, value: str) -> Any:
-    """A variable's text as pydantic wants it: lists parted by commas; an empty text means "none" where none is possible."""
+    """A variable's text as pydantic wants it: lists parted by commas, tables as JSON; an empty text means "none" where none is possible."""
     if get_origin(annotation) is list:
         return [item.strip() for item in value.split(",") if item.strip()]
+    if get_origin(annotation) is dict:
+        try:
+            return json.loads(value or "{}")
+        except ValueError:
+            return value  # validation says that it is no table
     return None if not value and type(None) in get_args(annotation) else value
 
 

@@ -48,6 +48,12 @@ _BECOMES = {
     "docker.network.interface": "docker.interface",
     "docker.network.dns": "docker.dns",
     "docker.network.interfaces.v4.subnet": "docker.network_subnet",
+    "docker.network.interfaces.v4.gateway": "docker.network_gateway",
+    "docker.network.driver": "docker.network_driver",
+    "docker.network.ispn": "docker.ispn",
+    "docker.network.is_internal": "docker.network_internal",
+    "docker.network.network_mtu": "docker.network_mtu",
+    "docker.userns_mode": "docker.userns_mode",
     "docker.domainname": "docker.domainname",
     "docker.tmpfs_size": "docker.tmpfs_size",
     "docker.container_pid_limit": "docker.container_pid_limit",
@@ -61,6 +67,7 @@ _BECOMES = {
     "throttles.line_reset_interval": "throttles.line_reset_interval",
     "allowed_origins": "allowed_origins",
     "allow_cors_private_network": "allow_cors_private_network",
+    "allowed_mounts": "allowed_mounts",
     "ignore_panel_config_updates": "ignore_panel_config_updates",
 }
 
@@ -73,6 +80,10 @@ _TREATED = frozenset(
         "api.disable_remote_download",
         "docker.network.name",
         "docker.network.network_mode",
+        "docker.registries",
+        "docker.overhead.override",
+        "docker.overhead.default_multiplier",
+        "docker.overhead.multipliers",
         "system.username",
     }
 )
@@ -88,7 +99,6 @@ _MEANINGLESS = frozenset(
         "system.user.passwd_file",
         "system.user.rootless.container_uid",
         "system.user.rootless.container_gid",
-        "docker.overhead.default_multiplier",  # these two count with docker.overhead.override alone, which is told
     }
 )
 """Keys that say nothing by themselves."""
@@ -122,18 +132,8 @@ _NO_EFFECT = {
     "docker.enable_native_kvm": _Idle("false", "no device of the machine is handed to a server"),
     "Search": _Idle("", "the file search has limits of its own"),
     "BlockBaseDirMount": _Idle("true", "nothing is ever mounted over a server's own files"),
-    "allowed_mounts": _Idle("", "mounts are not made yet"),
-    "docker.registries": _Idle("", "logins of registries are not used yet"),
-    "docker.overhead.override": _Idle("false", "Wings' own rules for memory overhead hold"),
-    "docker.overhead.multipliers": _Idle("", "Wings' own rules for memory overhead hold"),
-    "docker.userns_mode": _Idle("", "the engine's own user namespace is used"),
-    "docker.network.driver": _Idle("bridge", "a network that must be made is a bridge"),
-    "docker.network.ispn": _Idle("false", "networks that span machines are not made"),
     "docker.network.IPv6": _Idle("true", "a network that must be made has the addresses of network_subnet"),
-    "docker.network.is_internal": _Idle("false", "a network that must be made reaches the outside"),
     "docker.network.enable_icc": _Idle("true", "a network that must be made lets no server reach another"),
-    "docker.network.network_mtu": _Idle("1500", "a network that must be made has Docker's own packet size"),
-    "docker.network.interfaces.v4.gateway": _Idle("172.18.0.1", "a network that must be made has the first address of its subnet"),
     "docker.network.interfaces.v6.subnet": _Idle("fdba:17c8:6c94::/64", "a network that must be made has no IPv6 of its own"),
     "docker.network.interfaces.v6.gateway": _Idle("fdba:17c8:6c94::1011", "a network that must be made has no IPv6 of its own"),
 }
@@ -213,6 +213,13 @@ def _by_rules(made: Translation, found: Mapping[str, Any], name: str) -> None:
     made.put("docker.network", joined)
     if joined != own:
         made.remarks.append(f"docker.network.name ({own}) has no effect: servers join {joined}, as network_mode says.")
+    if _given(logins := found.get("docker.registries")):
+        made.put("docker.registries", logins)
+    if _text(found.get("docker.overhead.override")).lower() in _TRUE:
+        own_default = _text(found.get("docker.overhead.default_multiplier")) or "1.05"
+        multipliers = found.get("docker.overhead.multipliers")
+        made.put("docker.overhead", multipliers if _given(multipliers) else {"0": own_default})
+        made.put("docker.overhead_default", own_default)
     if (url := made.values.get("remote", {}).get("url")) is not None:
         made.put("remote.url", str(url).rstrip("/"))
     secret = _text(found.get("token"))

@@ -13,22 +13,28 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aiodocker import Docker
+import aiohttp
+from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
 
-from agent.runtime import container, engine, images, installer, network, passwd
+from agent.runtime import container, engine, installer, mounts, network, passwd
 from agent.runtime.confinement import ROOTLESS_USER, Place
 from agent.runtime.docker_attachment import DockerAttachment, attached
 from agent.runtime.docker_errors import translated
 from agent.runtime.docker_events import DockerEvents
 from agent.runtime.docker_records import Life, facts, life, moment, stamp
+from agent.runtime.image_name import read_image
+from agent.runtime.images import Images
+from agent.runtime.limits import Honoured, adjustment, honoured, limits
 from agent.runtime.meters import Meters
 from agent.runtime.owners import Owners
+from agent.runtime.ownership import is_ours, leftover
 from agent.runtime.runtime import Began, Died, EngineEvent, Exit, Inspection, Progress, Sample
 from agent.runtime.tenant_networks import TenantNetworks
+from agent.runtime.variables import left_out
 from core.clock import Clock
 from core.config import AgentConfig, docker_host
-from core.errors import EngineUnreachable, ProcessGone
+from core.errors import Conflict, EngineUnreachable, ProcessGone
 from core.fanout import Fanout
 from core.protocol.agent import SystemV2
 from core.protocol.remote import InstallScript
@@ -49,7 +55,6 @@ class DockerRuntime:
         self._clock = clock
         self._docker: Docker | None = None
         self._tasks = Supervisor("docker", clock)
-        self._interface = ""
         self._gateway = "127.0.0.1"
         self.owners = Owners(config.system)
         self.networks = TenantNetworks(config, docker_host(config.docker), clock)
@@ -59,6 +64,8 @@ class DockerRuntime:
         self._terminals: dict[str, bool] = {}
         """Which containers have one, as far as they were looked at."""
         self._meters = Meters(self._life_of, self._stats_of, clock, self._tasks, cgroups=self.host.startswith("unix://"))
+        self._images = Images(config.docker, clock, self._tasks)
+        self._machine = Honoured()
         self._events = DockerEvents(self.inspect, clock, self._tasks)
 
     def exits(self) -> Fanout[EngineEvent]:
@@ -91,6 +98,8 @@ class DockerRuntime:
             self._rootless = engine.is_rootless(info)
             if self._rootless:
                 engine.check_user(self.host)
+            elif self.host.startswith("unix://"):
+                self._machine = await asyncio.to_thread(honoured)
             self._gateway = network.gateway_of(await network.ensure(self.docker, self._config.docker)) or self._gateway
             obstacle = "the engine is rootless and has a network of its own" if self._rootless else ""
             await self.networks.open(self.docker, self.gateway, obstacle)
@@ -115,24 +124,45 @@ class DockerRuntime:
         return facts(info, version)
 
     async def ensure_image(self, configuration: ServerConfiguration, progress: Progress) -> None:
-        image = container.image_of(configuration.settings)
-        with self._translated(image=image):
-            await images.ensure(
-                self.docker,
-                image,
-                local=container.is_local(configuration.settings),
-                limit=self._config.docker.pull_timeout,
-                progress=progress,
-            )
+        image = read_image(configuration.settings.container.image)
+        with self._translated(image=image.name):
+            await self._images.ensure(self.docker, image, progress)
 
-    async def create(self, configuration: ServerConfiguration, folder: Path) -> None:
-        uuid = configuration.settings.uuid
-        await self.destroy(uuid)
-        with self._translated(image=container.image_of(configuration.settings)):
-            body = container.body(configuration, self._config, folder, self._interface, await self._place(configuration))
-            await asyncio.wait_for(self.docker.containers.create(body, name=uuid), PATIENCE)
-        self._events.known.add(uuid)
-        self._terminals[uuid] = True
+    async def create(self, configuration: ServerConfiguration, folder: Path) -> list[str]:
+        settings = configuration.settings
+        system = self._config.system
+        await self._remove(settings.uuid)
+        own = (system.data, system.root_directory)
+        accepted, notes = await asyncio.to_thread(mounts.allowed, settings.mounts, self._config.allowed_mounts, own)
+        with self._translated(image=read_image(settings.container.image).name):
+            place = await self._place(configuration)
+            body = container.body(configuration, self._config, folder, place, self._machine, accepted)
+            await asyncio.wait_for(self.docker.containers.create(body, name=settings.uuid), PATIENCE)
+        self._events.known.add(settings.uuid)
+        self._terminals[settings.uuid] = True
+        return [*left_out(settings), *notes]
+
+    async def adjust(self, configuration: ServerConfiguration) -> list[str]:
+        settings, docker = configuration.settings, self._config.docker
+        try:
+            with self._translated():
+                shown = await self._show(settings.uuid)
+        except ProcessGone:
+            return []
+        if not shown["State"]["Running"]:
+            return []
+        told, waits = adjustment(shown["HostConfig"], limits(settings.build, docker, docker.container_pid_limit, self._machine))
+        if told:
+            try:
+                call = self.docker._query_json(f"containers/{shown['Id']}/update", "POST", data=told)
+                await asyncio.wait_for(call, PATIENCE)
+            except DockerError as error:
+                log.warning("%s does not take new limits while it runs: %s", settings.uuid, error.message)
+                waits.append("its limits, which Docker refused while it runs")
+            except (TimeoutError, aiohttp.ClientError, OSError) as error:
+                log.warning("%s could not be told its new limits: %s", settings.uuid, error)
+                waits.append("its limits, since Docker did not answer")
+        return waits
 
     async def _place(self, configuration: ServerConfiguration) -> Place:
         """What is the server's own, which exists afterwards."""
@@ -143,13 +173,13 @@ class DockerRuntime:
         if not self.owners.own:
             return Place(network=own)
         uid, gid = self.owner(settings.uuid)
-        binds = await asyncio.to_thread(passwd.write, self._passwd, uid, gid, container.HOME)
+        binds = await asyncio.to_thread(passwd.write, self._passwd, uid, gid, mounts.HOME)
         return Place(user=f"{uid}:{gid}", network=own, binds=binds)
 
     async def create_installer(self, configuration: ServerConfiguration, script: InstallScript, folder: Path, scripts: Path) -> str:
         name = installer.name_of(configuration.settings.uuid)
-        await self.destroy(name)
-        with self._translated(image=script.container_image.removeprefix("~")):
+        await self._remove(name)
+        with self._translated(image=read_image(script.container_image).name):
             place = Place(network=await asyncio.wait_for(self.networks.ensure(self.docker, configuration.settings), PATIENCE))
             body = installer.body(configuration, script, self._config, folder, scripts, place)
             await asyncio.wait_for(self.docker.containers.create(body, name=name), PATIENCE)
@@ -191,11 +221,24 @@ class DockerRuntime:
 
     async def destroy(self, uuid: str) -> None:
         self._events.known.discard(uuid)
-        self._terminals.pop(uuid, None)
-        self._meters.forget(uuid)
+        try:
+            await self._remove(uuid)
+        except Conflict as error:
+            log.warning("%s", error)
+
+    async def _remove(self, name: str) -> None:
+        """Remove the container of that name if it is ours, by its id. Raises Conflict when it is somebody else's."""
+        self._terminals.pop(name, None)
+        self._meters.forget(name)
         try:
             with self._translated():
-                await asyncio.wait_for(self._container(uuid).delete(force=True, v=True), PATIENCE)
+                shown = await asyncio.wait_for(self._container(name).show(), PATIENCE)
+                if not is_ours(shown, name):
+                    raise Conflict(
+                        f"A container named {name} is on this node, and it was not made for this server.",
+                        hint="Look at it with `docker inspect`, and rename or remove it.",
+                    )
+                await asyncio.wait_for(self._container(shown["Id"]).delete(force=True, v=True), PATIENCE)
         except ProcessGone:
             return
 
@@ -208,7 +251,18 @@ class DockerRuntime:
 
     async def tidy(self, uuids: Collection[str]) -> None:
         with self._translated():
+            await self._clear_leftovers(uuids)
             await asyncio.wait_for(self.networks.tidy(self.docker, uuids), PATIENCE)
+
+    async def _clear_leftovers(self, uuids: Collection[str]) -> None:
+        """Containers of ours whose servers are not on this node any more: a deletion did not get through to them."""
+        for label in (container.LABEL, installer.LABEL):
+            filters = json.dumps({"label": [label]})
+            for found in await asyncio.wait_for(self.docker.containers.list(all=True, filters=filters), PATIENCE):
+                uuid = leftover(found._container, self._config.system.data)
+                if uuid and uuid not in uuids:
+                    log.warning("removing the container of server %s, which is not on this node any more", uuid)
+                    await asyncio.wait_for(found.delete(force=True, v=True), PATIENCE)
 
     async def inspect(self, uuid: str) -> Inspection:
         try:
@@ -281,6 +335,7 @@ class DockerRuntime:
     async def _log(self, uuid: str, **params: str) -> str:
         """The container's log as text. aiodocker's own call decodes chunk by chunk, which tears letters apart."""
         with self._translated():
+            await self._show(uuid)
             async with (
                 asyncio.timeout(PATIENCE),
                 self.docker._query(f"containers/{uuid}/logs", params={"stdout": "1", "stderr": "1", **params}) as response,
@@ -292,4 +347,8 @@ class DockerRuntime:
         return self.docker.containers.container(uuid)
 
     async def _show(self, uuid: str) -> dict[str, Any]:
-        return await asyncio.wait_for(self._container(uuid).show(), PATIENCE)
+        """What the engine says of the server's container. Raises ProcessGone when the one of that name is not ours."""
+        shown: dict[str, Any] = await asyncio.wait_for(self._container(uuid).show(), PATIENCE)
+        if not is_ours(shown, uuid):
+            raise ProcessGone("The server has no container of its own.", hint="Start the server to make it anew.")
+        return shown

@@ -10,7 +10,10 @@ from typing import Any
 
 from agent.runtime import confinement
 from agent.runtime.confinement import SHARED, Place
-from agent.runtime.container import environment, limits, log_config
+from agent.runtime.container import log_config
+from agent.runtime.image_name import read_image
+from agent.runtime.limits import Honoured, limits
+from agent.runtime.variables import environment
 from core.agent_settings import InstallSection
 from core.config import AgentConfig
 from core.protocol.remote import InstallScript
@@ -35,12 +38,15 @@ def name_of(uuid: str) -> str:
 def body(
     configuration: ServerConfiguration, script: InstallScript, config: AgentConfig, folder: Path, scripts: Path, place: Place = SHARED
 ) -> Json:
-    """Docker's create body. `folder` is the server's data on the host, `scripts` the folder of its install.sh."""
+    """Docker's create body. Raises RuntimeFailure or ImageUnavailable for settings that cannot work.
+
+    `folder` is the server's data on the host, `scripts` the folder of its install.sh.
+    """
     settings = configuration.settings
     return {
         "Hostname": "installer",
         "Domainname": config.docker.domainname,
-        "Image": script.container_image.removeprefix("~"),
+        "Image": read_image(script.container_image).name,
         "User": "0:0",
         "WorkingDir": SERVER,
         "Entrypoint": [],
@@ -50,7 +56,7 @@ def body(
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,
-        "Env": environment(settings, config.system.timezone),
+        "Env": environment(settings, config.system.timezone, config.docker.interface),
         "Labels": confinement.labels(
             settings.labels, config.docker, {"Service": "Pterodactyl", "ContainerType": "server_installer", LABEL: settings.uuid}
         ),
@@ -60,7 +66,7 @@ def body(
             "NetworkMode": place.network or config.docker.network,
             "Dns": list(config.docker.dns),
             "LogConfig": log_config(config),
-            **limits(allowed(settings.build, config.install), config.install.pids),
+            **limits(allowed(settings.build, config.install), config.docker, config.install.pids, Honoured()),
         },
     }
 

@@ -15,6 +15,25 @@ from aiodocker.networks import DockerNetwork
 from core.agent_settings import DockerSection
 
 WITHOUT_ADDRESSES = ("host", "none")
+MTU = "com.docker.network.driver.mtu"
+
+
+def body(section: DockerSection) -> dict[str, Any]:
+    """Docker's create body of the node's own network. Pure."""
+    addresses = ((section.network_subnet, section.network_gateway), (section.network_subnet6, section.network_gateway6))
+    pools = [{"Subnet": subnet, **({"Gateway": gateway} if gateway else {})} for subnet, gateway in addresses if subnet]
+    options = {MTU: str(section.network_mtu)}
+    if section.network_driver == "bridge":
+        options["com.docker.network.bridge.enable_icc"] = str(section.network_icc).lower()
+    return {
+        "Name": section.network,
+        "Driver": section.network_driver,
+        "CheckDuplicate": True,
+        "Internal": section.network_internal,
+        "EnableIPv6": bool(section.network_subnet6),
+        "IPAM": {"Config": pools} if pools else {},
+        "Options": options,
+    }
 
 
 async def ensure(docker: Docker, section: DockerSection) -> dict[str, Any]:
@@ -58,15 +77,7 @@ async def _shown(docker: Docker, name: str) -> dict[str, Any] | None:
 
 
 async def _make(docker: Docker, section: DockerSection) -> DockerNetwork:
-    return await docker.networks.create(
-        {
-            "Name": section.network,
-            "Driver": "bridge",
-            "CheckDuplicate": True,
-            "IPAM": {"Config": [{"Subnet": section.network_subnet}]} if section.network_subnet else {},
-            "Options": {"com.docker.network.bridge.enable_icc": "false"},
-        }
-    )
+    return await docker.networks.create(body(section))
 
 
 async def _keep_one(docker: Docker, name: str, ours: str) -> None:

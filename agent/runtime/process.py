@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from agent.runtime.container import environment
 from agent.runtime.runtime import Died, EngineEvent, Exit, Inspection, Progress, Sample, go_name
+from agent.runtime.variables import environment
 from core.clock import Clock
 from core.config import AgentConfig
 from core.errors import ProcessGone, RuntimeFailure
@@ -131,9 +131,14 @@ class ProcessRuntime:
     async def ensure_image(self, configuration: ServerConfiguration, progress: Progress) -> None:
         """Without containers there are no images."""
 
-    async def create(self, configuration: ServerConfiguration, folder: Path) -> None:
+    async def create(self, configuration: ServerConfiguration, folder: Path) -> list[str]:
         await self.destroy(configuration.settings.uuid)
         self._processes[configuration.settings.uuid] = _Process(configuration, folder)
+        return []
+
+    async def adjust(self, configuration: ServerConfiguration) -> list[str]:
+        """Plain processes have no limits."""
+        return []
 
     async def create_installer(self, configuration: ServerConfiguration, script: InstallScript, folder: Path, scripts: Path) -> str:
         raise RuntimeFailure("Install scripts need Docker.", hint="Set [docker] runtime to docker on this node.")

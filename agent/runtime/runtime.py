@@ -4,7 +4,7 @@ Two implementations: docker.py for everyone, process.py for the demo without Doc
 Every method raises RuntimeFailure (or a subclass) with a sentence for people.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,17 @@ from core.protocol.agent import SystemV2
 from core.protocol.remote import InstallScript
 from core.protocol.settings import ServerConfiguration
 
-Progress = Callable[[str], None]
+
+class Progress(Protocol):
+    """Who hears how an image comes."""
+
+    def detail(self, line: str) -> None:
+        """One step of one layer, for programs (Wings' `install output`)."""
+        ...
+
+    def say(self, words: str) -> None:
+        """A sentence for people; few."""
+        ...
 
 
 def go_name(machine: str) -> str:
@@ -128,8 +138,15 @@ class Runtime(Protocol):
 
     async def ensure_image(self, configuration: ServerConfiguration, progress: Progress) -> None: ...
 
-    async def create(self, configuration: ServerConfiguration, folder: Path) -> None:
-        """Make the container anew, so that settings are always fresh; an old one is removed first."""
+    async def create(self, configuration: ServerConfiguration, folder: Path) -> list[str]:
+        """Make the container anew, so that settings are always fresh; an old one is removed first.
+
+        Answers what of its settings was left out, a sentence each. Raises Conflict when its name belongs to a container not ours.
+        """
+        ...
+
+    async def adjust(self, configuration: ServerConfiguration) -> list[str]:
+        """Apply new limits to a running process. Answers what has to wait for the next start, a sentence each; nothing when it is off."""
         ...
 
     async def create_installer(self, configuration: ServerConfiguration, script: InstallScript, folder: Path, scripts: Path) -> str:

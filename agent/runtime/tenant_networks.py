@@ -18,7 +18,7 @@ from aiodocker import Docker, DockerError
 from agent.runtime import container
 from agent.runtime.firewall import Firewall, bridge_is_here, obstacle_here, prefix_of
 from agent.runtime.neighbours import Tenant, group_of, tenant
-from agent.runtime.network import WITHOUT_ADDRESSES
+from agent.runtime.network import MTU, WITHOUT_ADDRESSES
 from agent.runtime.subnets import candidates, pool_of, routed, subnets_of
 from core.clock import Clock
 from core.config import AgentConfig
@@ -158,7 +158,7 @@ class TenantNetworks:
 
     async def _make(self, docker: Docker, name: str, bridge: str, uuid: str, group: str, outgoing: str) -> None:
         taken = [*subnets_of(await docker.networks.list()), *await asyncio.to_thread(routed)]
-        options = {_BRIDGE: bridge, _ICC: "true" if group else "false"}
+        options = {_BRIDGE: bridge, _ICC: "true" if group else "false", MTU: str(self._section.network_mtu)}
         if outgoing:
             options[_OUTGOING] = outgoing
         labels = {AGENT: self.mark, BESIDE: self._section.network, **({GROUP: group} if group else {SERVER: uuid})}
@@ -168,6 +168,7 @@ class TenantNetworks:
                 "Name": name,
                 "Driver": "bridge",
                 "CheckDuplicate": True,
+                "Internal": self._section.network_internal,
                 "IPAM": {"Config": [{"Subnet": str(subnet), "Gateway": str(_first(subnet))}]},
                 "Labels": labels,
                 "Options": options,

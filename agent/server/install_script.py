@@ -12,11 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.history.escapes import ANSI
-from agent.runtime.container import environment
 from agent.runtime.installer import SCRIPT
 from agent.runtime.runtime import Exit, Runtime
+from agent.runtime.variables import environment
 from agent.server.console import LineSplitter
 from agent.server.install_log import InstallLog, masked
+from agent.server.pulling import PullLogged
 from core.clock import Clock
 from core.config import AgentConfig
 from core.errors import AerieError, DiskFull, ImageUnavailable, RuntimeFailure
@@ -93,7 +94,7 @@ class ScriptRun:
         if not image.removeprefix("~"):
             raise ImageUnavailable("Its egg names no image for the install script.", hint="Correct the egg, then install again.")
         settings = self._configuration.settings.model_copy(update={"container": Container(image=image)})
-        await self._runtime.ensure_image(self._configuration.model_copy(update={"settings": settings}), self._say)
+        await self._runtime.ensure_image(self._configuration.model_copy(update={"settings": settings}), PullLogged(self._say))
         name = await self._runtime.create_installer(self._configuration, self._script, self._folder, self._scripts)
         try:
             return await self._listen(name, log)

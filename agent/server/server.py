@@ -6,11 +6,13 @@ signals (steps.py), starts that nobody asked for (own_start.py). Must never know
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from agent.filesystem.disks import Disks
 from agent.runtime.runtime import Began, Died, EngineEvent, EngineLost, Exit, Runtime, Sample
+from agent.server.changes import notice, waiting
 from agent.server.disk import DiskWatch
 from agent.server.endings import Endings
 from agent.server.own_start import OwnStart
@@ -28,6 +30,8 @@ from core.protocol.settings import ServerConfiguration
 from core.protocol.socket import CrashReport, Outbound, StatsFrame
 from core.supervise import Supervisor
 from core.vocabulary import PowerSignal, ServerState, StopType
+
+log = logging.getLogger(__name__)
 
 QUICK_STOP_SECONDS = 60.0
 """What a suspended server, or one over its disk limit, is given before it is killed (Wings)."""
@@ -228,12 +232,28 @@ class Server:
         self.console.add_notice(words)
 
     async def sync(self, configuration: ServerConfiguration) -> None:
-        """Take up new settings; a suspension stops a running server (killed after a minute)."""
+        """Take up new settings; a suspension stops a running server (killed after a minute).
+
+        A running process is told its new limits; what it cannot take in is said in the console and holds from its next start.
+        """
+        before = self.configuration.settings
         same_players = configuration.settings.aerie_players == self.configuration.settings.aerie_players
         self.configuration = configuration
         self._terminal.learn(keep_players=same_players)
-        if self.suspended and not self._standing.offline:
+        if self._standing.offline:
+            return
+        if self.suspended:
             self._steps.stop_within(QUICK_STOP_SECONDS)
+            return
+        waits = waiting(before, configuration.settings)
+        if before.build != configuration.settings.build:
+            try:
+                waits += await self._runtime.adjust(configuration)
+            except AerieError as error:
+                log.warning("%s could not be told its new limits: %s", self.uuid, error)
+                waits.append("its limits")
+        if waits:
+            self.notice(notice(waits))
 
     def saved(self) -> SavedState:
         """What `restore` of a later agent needs."""

@@ -17,15 +17,15 @@ from agent.filesystem.ownership import hand_over
 from agent.remote import ControlPlaneAway
 from agent.runtime.runtime import Exit, Inspection, Runtime
 from agent.server.power import Order, PowerQueue
+from agent.server.pulling import PullTold
 from agent.server.signals import signal_name
-from agent.server.standing import DaemonNotice, Standing, end_of
+from agent.server.standing import Standing, end_of
 from agent.server.stats import Stats
 from agent.server.terminal import Terminal
 from core.clock import Clock
 from core.config import AgentConfig
 from core.errors import AerieError, DiskFull, ProcessGone, RuntimeFailure, ServerSuspended
 from core.protocol.settings import ServerConfiguration
-from core.protocol.socket import Outbound
 from core.supervise import Supervisor
 from core.vocabulary import PowerPhase, PowerSignal, ServerState, StopType
 
@@ -69,6 +69,7 @@ class Steps:
         self._tasks = tasks
         self._refresh = refresh
         self._finish = finish
+        self._pull_told = PullTold(standing.events.publish, terminal.console.add_notice)
         self._rechecking: asyncio.Task[None] | None = None
         self.queue = PowerQueue(
             {
@@ -178,8 +179,10 @@ class Steps:
             await self._sync_before_start()
             await self._prepare_folder()
             await self._rewrite_files()
-            await self._runtime.ensure_image(self._standing.configuration, self._pull_progress)
-            await self._uninterrupted(self._runtime.create(self._standing.configuration, self._standing.folder))
+            await self._runtime.ensure_image(self._standing.configuration, self._pull_told)
+            for note in await self._uninterrupted(self._runtime.create(self._standing.configuration, self._standing.folder)):
+                log.warning("%s: %s", self._standing.uuid, note)
+                self._terminal.console.add_notice(note)
             await self._uninterrupted(self._terminal.attach_fresh())
             await self._uninterrupted(self._runtime.start(self._standing.uuid))
         except AerieError as error:
@@ -308,9 +311,6 @@ class Steps:
         except AerieError as error:
             log.warning("%s: a failed start could not be cleared away yet: %s", self._standing.uuid, error)
         self._standing.failure = ("", "")
-
-    def _pull_progress(self, words: str) -> None:
-        self._standing.events.publish(DaemonNotice(Outbound.INSTALL_OUTPUT, words))
 
     def _waiter(self, event: asyncio.Event) -> "asyncio.Task[Any]":
         return self._tasks.spawn("wait", event.wait())

@@ -6,7 +6,7 @@ written strictly. Each sync replaces the whole configuration, it never merges.
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from core.vocabulary import StopType
 
@@ -61,6 +61,14 @@ class Build(Wire):
     disk_space: int = 0
     threads: OptionalText = None
     oom_disabled: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_pelican(cls, value: Any) -> Any:
+        """Pelican says it the other way round: `oom_killer`."""
+        if isinstance(value, dict) and isinstance(value.get("oom_killer"), bool) and "oom_disabled" not in value:
+            return {**value, "oom_disabled": not value["oom_killer"]}
+        return value
 
 
 class Container(Wire):

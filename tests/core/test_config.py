@@ -6,7 +6,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from core.agent_settings import DockerSection
+from core.agent_settings import DockerSection, RegistryLogin
 from core.config import AgentConfig, BotConfig, Config, docker_host, load
 from core.errors import NotConfigured
 
@@ -40,10 +40,10 @@ def _other(value: object, annotation: object) -> tuple[str, object]:
             return "one, two", ["one", "two"]
         case SecretStr():
             return "sqlite+aiosqlite:///other", SecretStr("sqlite+aiosqlite:///other")
-        case "INFO":
-            return "DEBUG", "DEBUG"
-        case "docker":
-            return "process", "process"
+        case dict() if annotation == dict[int, float]:
+            return '{"2048": 1.5}', {2048: 1.5}
+        case dict():
+            return '{"ghcr.io": {"username": "me"}}', {"ghcr.io": RegistryLogin(username="me")}
         case Path():
             return "/elsewhere", Path("/elsewhere")
         case None if "Path" in str(annotation):
@@ -207,3 +207,32 @@ def test_a_secret_file_that_cannot_be_used_is_named(tmp_path: Path, line: str, w
     (tmp_path / "aerie.toml").write_text(f"[discord]\n{line}\n")
     with pytest.raises(NotConfigured, match=words):
         load(BotConfig, tmp_path / "aerie.toml", {})
+
+
+def test_a_registry_s_password_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("hush\n")
+    (tmp_path / "aerie.toml").write_text(f'[docker.registries."ghcr.io/team"]\nusername = "me"\npassword_file = "{tmp_path}/token"\n')
+    login = load(AgentConfig, tmp_path / "aerie.toml", {}).docker.registries["ghcr.io/team"]
+    assert (login.username, login.password.get_secret_value()) == ("me", "hush")
+    assert "hush" not in repr(login)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('[docker.registries."ghcr.io"]\npassword_file = "/nowhere/x"', r'\[docker.registries."ghcr.io"\] password_file names a file'),
+        ('[docker.registries."ghcr.io"]\nuser = "x"', "ghcr.io.user"),
+        ("[docker]\nregistries = 5", "docker.registries"),
+        ("[docker.registries]\nx = 5", "docker.registries.x"),
+    ],
+)
+def test_a_wrong_table_of_registries_is_told_where(tmp_path: Path, table: str, words: str) -> None:
+    (tmp_path / "aerie.toml").write_text(f"{table}\n")
+    with pytest.raises(NotConfigured, match=words):
+        load(AgentConfig, tmp_path / "aerie.toml", {})
+
+
+def test_a_table_in_the_environment_is_json() -> None:
+    assert load(AgentConfig, environment={"AERIE_DOCKER__OVERHEAD": ""}).docker.overhead == {}
+    with pytest.raises(NotConfigured, match=r"docker\.overhead"):
+        load(AgentConfig, environment={"AERIE_DOCKER__OVERHEAD": "2048=1.5"})

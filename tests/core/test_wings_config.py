@@ -119,6 +119,21 @@ def test_nothing_is_told_of_keys_that_stand_at_wings_own_defaults() -> None:
     assert [remark for remark in translate(text).remarks if "registries" not in remark] == []
 
 
+def test_logins_mounts_and_overheads_are_taken_over(tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text(
+        "allowed_mounts: [/srv/maps]\ndocker:\n  userns_mode: host\n  network:\n    ispn: true\n    network_mtu: 1400\n"
+        "  registries:\n    ghcr.io:\n      username: me\n      password: hush\n"
+        "  overhead:\n    override: true\n    default_multiplier: 1.01\n    multipliers:\n      2048: 1.5\n"
+    )
+    config = load(AgentConfig, file, {})
+    assert config.remarks == ()
+    docker = config.docker
+    assert (config.allowed_mounts, docker.userns_mode, docker.ispn, docker.network_mtu) == (["/srv/maps"], "host", True, 1400)
+    assert docker.registries["ghcr.io"].password.get_secret_value() == "hush"
+    assert (docker.overhead, docker.overhead_default) == ({2048: 1.5}, 1.01)
+
+
 def test_every_key_that_wings_writes_is_known_to_us() -> None:
     assert not [remark for remark in translate(WINGS.read_text()).remarks if "no key of Wings'" in remark]
 
@@ -173,8 +188,10 @@ def test_the_bot_takes_no_settings_from_wings() -> None:
         load(BotConfig, WINGS, {})
 
 
-def test_remarks_name_the_file_and_do_not_make_two_settings_differ() -> None:
-    config = load(AgentConfig, WINGS, {})
-    assert config.remarks and all(str(WINGS) in remark for remark in config.remarks)
+def test_remarks_name_the_file_and_do_not_make_two_settings_differ(tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text("system:\n  backups:\n    write_limit: 20\n")
+    config = load(AgentConfig, file, {})
+    assert config.remarks and all(str(file) in remark for remark in config.remarks)
     assert config.model_copy().remarks == config.remarks
     assert AgentConfig().remarks == ()

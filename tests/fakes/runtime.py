@@ -15,7 +15,7 @@ class SlowRuntime(ProcessRuntime):
     """Its image never comes."""
 
     async def ensure_image(self, configuration: ServerConfiguration, progress: Progress) -> None:
-        progress("pulling, and pulling")
+        progress.say("pulling, and pulling")
         await asyncio.sleep(3600)
 
 

@@ -51,7 +51,8 @@ def test_what_is_a_server_s_own_takes_the_place_of_the_node_s() -> None:
 
 def test_an_installer_is_confined_as_a_server_is() -> None:
     place = Place(network="aerie-x")
-    made = installer.body(configuration(), InstallScript(), AgentConfig(), Path("/srv"), Path("/scripts"), place)["HostConfig"]
+    script = InstallScript(container_image="a/b:1")
+    made = installer.body(configuration(), script, AgentConfig(), Path("/srv"), Path("/scripts"), place)["HostConfig"]
     assert made["NetworkMode"] == "aerie-x"
     assert (made["Privileged"], made["CapDrop"], made["SecurityOpt"]) == (False, ["ALL"], ["no-new-privileges"])
     assert not {"SYS_ADMIN", "MKNOD", "NET_RAW", "SYS_PTRACE", "SYS_CHROOT", "SETFCAP", "AUDIT_WRITE"} & set(made["CapAdd"])

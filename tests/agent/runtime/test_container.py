@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.runtime.container import body, environment, limits, ports
+from agent.runtime.container import body
 from core.config import AgentConfig
-from core.protocol.settings import Allocations, Build, ServerConfiguration, ServerSettings
+from core.protocol.settings import ServerConfiguration
 
 UUID = "11111111-2222-4333-8444-555555555555"
 
@@ -47,30 +47,39 @@ def test_a_full_log_never_stops_a_game() -> None:
     }
 
 
-@pytest.mark.parametrize(("limit", "bytes_"), [(1000, 1_150_000_000), (2048, 2_355_200_000), (4096, 4_505_600_000), (8192, 8_601_600_000)])
-def test_memory_gets_wings_overhead(limit: int, bytes_: int) -> None:
-    assert limits(Build(memory_limit=limit), 512)["Memory"] == bytes_
+def test_mounts_are_handed_on_and_a_user_namespace_only_where_there_is_one() -> None:
+    one = {"Type": "bind", "Source": "/srv/maps", "Target": "/maps", "ReadOnly": True}
+    settings = ServerConfiguration.model_validate({"settings": {"uuid": UUID, "container": {"image": "~games/demo:1"}}})
+    made = body(settings, AgentConfig(), Path("/srv"), mounts=[one])["HostConfig"]
+    assert made["Mounts"] == [one]
+    assert "UsernsMode" not in made
+    config = AgentConfig.model_validate({"docker": {"userns_mode": "host"}})
+    assert body(settings, config, Path("/srv"))["HostConfig"]["UsernsMode"] == "host"
 
 
-def test_swap_goes_with_memory_or_not_at_all() -> None:
-    assert limits(Build(memory_limit=1000, swap=-1), 0)["MemorySwap"] == -1
-    assert limits(Build(memory_limit=1000, swap=500), 0)["MemorySwap"] == 1_650_000_000
-    assert "MemorySwap" not in limits(Build(memory_limit=0, swap=500), 0)
+@pytest.mark.parametrize("name", ["com.docker.compose.project", "traefik.enable", "Service", "ContainerType", "dev.aerie.server"])
+def test_doc_3_no_label_of_a_panel_beats_ours_or_moves_other_programs(name: str) -> None:
+    labels = made(labels={name: "mine", "aerie.note": "kept"})["Labels"]
+    assert labels == {"Service": "Pterodactyl", "ContainerType": "server_process", "dev.aerie.server": UUID, "aerie.note": "kept"}
 
 
-def test_cpu_is_limited_only_where_asked() -> None:
-    assert limits(Build(cpu_limit=150), 0)["CpuQuota"] == 150_000
-    assert "CpuQuota" not in limits(Build(), 0)
-    assert limits(Build(threads="0-1"), 0)["CpusetCpus"] == "0-1"
+def test_doc_3_ours_win_even_where_the_owner_lets_every_label_in() -> None:
+    config = AgentConfig.model_validate({"docker": {"label_prefixes": [""]}})
+    settings = ServerConfiguration.model_validate(
+        {
+            "settings": {
+                "uuid": UUID,
+                "container": {"image": "~a"},
+                "labels": {"Service": "x", "dev.aerie.server": "y", "traefik.enable": "1"},
+            }
+        }
+    )
+    labels = body(settings, config, Path("/srv"))["Labels"]
+    assert (labels["Service"], labels["dev.aerie.server"], labels["traefik.enable"]) == ("Pterodactyl", UUID, "1")
 
 
-def test_ports_are_bound_on_both_protocols_and_impossible_ones_left_out() -> None:
-    settings = ServerSettings(uuid=UUID, allocations=Allocations(mappings={"10.0.0.1": [25565, 0, 70000]}))
-    exposed, bindings = ports(settings)
-    assert exposed == {"25565/tcp": {}, "25565/udp": {}}
-    assert bindings["25565/udp"] == [{"HostIp": "10.0.0.1", "HostPort": "25565"}]
-
-
-def test_fixed_variables_cannot_be_overridden_and_strange_names_are_left_out() -> None:
-    settings = ServerSettings(uuid=UUID, invocation="./run", environment={"startup": "evil", "a-b": "x", "level": "5", "nul": "a\0b"})
-    assert [entry for entry in environment(settings, "UTC") if not entry.startswith(("TZ", "SERVER_"))] == ["STARTUP=./run", "LEVEL=5"]
+def test_doc_2_a_start_up_line_full_of_shell_is_one_variable_and_nothing_else() -> None:
+    line = "java -jar x.jar; $(touch /tmp/x) `id` && rm -rf / | sh > /dev/null # \"' {{SERVER_PORT}}"
+    created = made(invocation=line)
+    assert f"STARTUP={line}" in created["Env"]  # type: ignore[operator]
+    assert not {"Cmd", "Entrypoint"} & created.keys()

@@ -17,6 +17,9 @@ CONSOLES = 130
 """More than the hundred connections that aiohttp allows by itself."""
 
 
+OURS = {"Service": "Pterodactyl", "ContainerType": "server_process"}
+
+
 async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Says of every container that it has a terminal, and holds whoever attaches or follows events."""
     try:
@@ -31,7 +34,11 @@ async def engine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 await reader.read()
                 break
             body = json.dumps(
-                {"ApiVersion": "1.41", "Config": {"Tty": True}, "State": {"Running": False, "Status": "created", "StartedAt": "", "Pid": 0}}
+                {
+                    "ApiVersion": "1.41",
+                    "Config": {"Tty": True, "Labels": OURS},
+                    "State": {"Running": False, "Status": "created", "StartedAt": "", "Pid": 0},
+                }
             ).encode()
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     except (asyncio.IncompleteReadError, ConnectionError):
