@@ -21,6 +21,7 @@ from bot.commands.access import AccessCommands
 from bot.commands.account import AccountCommands
 from bot.commands.activity import activity
 from bot.commands.alert import AlertCommands
+from bot.commands.backup import BackupCommands
 from bot.commands.console import ConsoleCommands
 from bot.commands.egg import EggCommands
 from bot.commands.node import NodeCommands
@@ -32,6 +33,7 @@ from bot.patience import once_there
 from bot.ui import errors, presses
 from bot.ui.account import AccountButton
 from bot.ui.alerts import AlertButton
+from bot.ui.backups import RestoreButton
 from bot.ui.buttons import OldButton, ServerButton
 from bot.ui.found_lines import LinesButton
 from bot.ui.history import PageButton
@@ -180,6 +182,7 @@ def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards, requests:
         AccessCommands(),
         AccountCommands(),
         AlertCommands(),
+        BackupCommands(),
         EggCommands(),
         NodeCommands(),
         RequestCommands(),
@@ -188,7 +191,8 @@ def _furnish(client: AerieClient, bridge: ConsoleBridge, cards: Cards, requests:
         client.tree.add_command(group)
     client.tree.add_command(activity)
     ServerButton.presses = presses.PRESSES
-    client.dynamic_items += [ServerButton, MakingButton, AccountButton, AlertButton, LinesButton, PageButton, RequestButton, OldButton]
+    client.dynamic_items += [ServerButton, MakingButton, AccountButton, AlertButton, RestoreButton, LinesButton, PageButton]
+    client.dynamic_items += [RequestButton, OldButton]
     client.modal_hooks.append(presses.submitted)
     client.message_hooks.append(bridge.on_message)
     client.console_attached = bridge.attach

@@ -52,6 +52,27 @@ class ServerInstallEnded(_Event):
     """Why it failed, for people; empty when the node did not say."""
 
 
+class ServerBackupEnded(_Event):
+    """A backup was made, or could not be made."""
+
+    type: Literal["server_backup_ended"] = "server_backup_ended"
+    server_uuid: str
+    backup_uuid: str
+    successful: bool
+    bytes: int
+    at: datetime
+
+
+class ServerRestoreEnded(_Event):
+    """A backup was put back, or the files are as they were before."""
+
+    type: Literal["server_restore_ended"] = "server_restore_ended"
+    server_uuid: str
+    backup_uuid: str
+    successful: bool
+    at: datetime
+
+
 class NodeLost(_Event):
     type: Literal["node_lost"] = "node_lost"
     node_id: int
@@ -92,6 +113,8 @@ Event = Annotated[
     | ServerStatsSampled
     | ServerCrashed
     | ServerInstallEnded
+    | ServerBackupEnded
+    | ServerRestoreEnded
     | NodeLost
     | NodeBack
     | ServerDeleted

@@ -5,6 +5,7 @@ from alembic import context
 import core.models.activity
 import core.models.alert
 import core.models.api_key
+import core.models.backup
 import core.models.draft
 import core.models.guild
 import core.models.user

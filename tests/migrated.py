@@ -11,6 +11,7 @@ from sqlalchemy import create_engine
 import core.models.activity
 import core.models.alert
 import core.models.api_key
+import core.models.backup
 import core.models.draft
 import core.models.guild
 import core.models.user

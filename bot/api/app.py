@@ -13,6 +13,7 @@ from bot.api.health import BotState, Health
 from bot.api.metrics import MetricsRoute, stopwatch
 from bot.api.paging import ORIGIN
 from bot.api.remote.activity import RemoteActivity
+from bot.api.remote.backups import RemoteBackups
 from bot.api.remote.servers import RemoteServers
 from bot.api.remote.sftp import RemoteSftp
 from bot.api.webhooks import Webhooks
@@ -41,6 +42,7 @@ def make_app(
     health, prometheus = Health(services, state), MetricsRoute(services, state, metrics, metrics_token)
     servers = RemoteServers(services.servers)
     activity = RemoteActivity(services.activity)
+    backups = RemoteBackups(services.backups)
     sftp = RemoteSftp(services.sign_ins)
     webhooks = Webhooks(services.alert_sources, services.alerts, clock or SystemClock())
     node = NodeAuth(services.nodes).guard
@@ -60,6 +62,9 @@ def make_app(
             web.get("/api/remote/servers/{uuid}/install", node(servers.install_script)),
             web.post("/api/remote/servers/{uuid}/install", node(servers.report_install)),
             web.post("/api/remote/activity", node(activity.report)),
+            web.get("/api/remote/backups/{backup}", node(backups.upload_urls)),
+            web.post("/api/remote/backups/{backup}", node(backups.report)),
+            web.post("/api/remote/backups/{backup}/restore", node(backups.report_restore)),
             web.post("/api/remote/sftp/auth", node(sftp.auth)),
             *client_routes(services, keys),
             *application_routes(services, keys),

@@ -8,7 +8,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 from pydantic import BaseModel, RootModel, TypeAdapter, ValidationError
@@ -30,6 +30,7 @@ from core.protocol.agent import (
     SystemV2,
     UpdateResponse,
 )
+from core.protocol.backups import MakeBackup, RestoreBackup
 from core.protocol.history import HistoryPage
 from core.rpc.circuit import Circuit
 from core.tokens import NodeToken
@@ -146,6 +147,18 @@ class NodeClient:
         """
         path = f"/api/aerie/servers/{uuid}/console?{urlencode(query)}"
         return self._read(await self._call("GET", path), _HISTORY)
+
+    async def backup(self, uuid: str, wanted: MakeBackup) -> None:
+        """Have a backup made. Accepted on return; the end is reported to `/api/remote/backups`. Raises Conflict while another is made."""
+        await self._call("POST", f"/api/servers/{uuid}/backup", wanted)
+
+    async def restore_backup(self, uuid: str, backup: str, wanted: RestoreBackup) -> None:
+        """Have one put back. Accepted on return. Raises NotFound when the node has none, ServerBusy."""
+        await self._call("POST", f"/api/servers/{uuid}/backup/{quote(backup, safe='')}/restore", wanted)
+
+    async def delete_backup(self, uuid: str, backup: str) -> None:
+        """Raises NotFound when the node has none."""
+        await self._call("DELETE", f"/api/servers/{uuid}/backup/{quote(backup, safe='')}")
 
     async def sync(self, uuid: str) -> None:
         """Have the node fetch the server's settings again."""

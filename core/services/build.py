@@ -19,6 +19,7 @@ from core.services.alert_sources import AlertSources
 from core.services.alerts import Alerts
 from core.services.allocations import Allocations
 from core.services.api_keys import ApiKeys
+from core.services.backups import Backups
 from core.services.console import Console
 from core.services.credentials import Credentials
 from core.services.directory import Directory
@@ -58,6 +59,7 @@ class Services:
     api_keys: ApiKeys
     alert_sources: AlertSources
     alerts: Alerts
+    backups: Backups
     console: Console
     credentials: Credentials
     directory: Directory
@@ -132,6 +134,7 @@ def build(
         api_keys=ApiKeys(database, activity, clock),
         alert_sources=AlertSources(database, access, activity, seal, clock),
         alerts=Alerts(database, access, activity, clock),
+        backups=Backups(database, access, activity, nodes, live, clock),
         console=Console(access, activity, nodes, clock),
         directory=directory,
         drafts=Drafts(database, access, eggs, placement, servers, clock),

@@ -27,6 +27,8 @@ from core.services.servers import Extras, Limits, Servers
 from core.services.variables import Question, faults, questions
 
 KEPT = timedelta(days=1)
+BACKUPS = 5
+"""What a server made from Discord may have at once."""
 MOST_OPEN = 50
 """Drafts of one guild that nobody finished."""
 
@@ -156,7 +158,7 @@ class Drafts:
                 limits=Limits(memory=order.memory, disk=order.disk, cpu=order.cpu),
                 variables=order.answers,
                 image=order.image,
-                extras=Extras(skip_scripts=order.skip_scripts),
+                extras=Extras(skip_scripts=order.skip_scripts, backups=BACKUPS),
                 uuid=uuid,
             )
         except BaseException:

@@ -21,10 +21,12 @@ from core.events import (
     Event,
     NodeBack,
     NodeLost,
+    ServerBackupEnded,
     ServerCrashed,
     ServerDeleted,
     ServerInstallEnded,
     ServerPowerProgressed,
+    ServerRestoreEnded,
     ServerStateChanged,
     ServerStatsSampled,
 )
@@ -102,6 +104,8 @@ class LiveBoard:
                     self.changed.publish(uuid)
                 self._tell(uuid, event)
             case ServerPowerProgressed(server_uuid=uuid) | ServerCrashed(server_uuid=uuid) | ServerInstallEnded(server_uuid=uuid):
+                self._tell(uuid, event)
+            case ServerBackupEnded(server_uuid=uuid) | ServerRestoreEnded(server_uuid=uuid):
                 self._tell(uuid, event)
             case NodeLost(node_id=node_id, reason=reason):
                 self._node(node_id, reason, event)

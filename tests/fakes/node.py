@@ -57,6 +57,8 @@ class FakeNode:
         self.hang = asyncio.Event()
         self.hang.set()
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.backups: list[tuple[str, str, dict[str, Any]]] = []
+        self.backup_status = 0
         self._runner: web.AppRunner | None = None
 
     @property
@@ -78,6 +80,9 @@ class FakeNode:
         app.router.add_post("/api/servers/{uuid}/reinstall", self._install)
         app.router.add_post("/api/servers/{uuid}/power", self._power)
         app.router.add_post("/api/servers/{uuid}/commands", self._commands)
+        app.router.add_post("/api/servers/{uuid}/backup", self._backup)
+        app.router.add_post("/api/servers/{uuid}/backup/{backup}/restore", self._backup)
+        app.router.add_delete("/api/servers/{uuid}/backup/{backup}", self._backup)
         app.router.add_get("/api/servers/{uuid}/ws", self._socket)
         app.router.add_post("/api/servers/{uuid}/ws/deny", self._deny)
         if self.ours:
@@ -199,6 +204,15 @@ class FakeNode:
         self.created.append(await request.json())
         self.servers.setdefault(self.created[-1]["uuid"], FakeServer())
         return web.Response(status=202)
+
+    async def _backup(self, request: web.Request) -> web.Response:
+        """Making, restoring, deleting: written down, and answered with `backup_status`."""
+        self._of(request)
+        body = await request.json() if request.can_read_body else {}
+        self.backups.append((request.method, body.get("uuid") or request.match_info["backup"], body))
+        if self.backup_status:
+            return web.json_response({"error": "The node cannot."}, status=self.backup_status)
+        return web.Response(status=204 if request.method == "DELETE" else 202)
 
     async def _sync(self, request: web.Request) -> web.Response:
         self._of(request)

@@ -9,6 +9,7 @@ from bot.commands.access import AccessCommands
 from bot.commands.account import AccountCommands
 from bot.commands.activity import activity
 from bot.commands.alert import AlertCommands
+from bot.commands.backup import BackupCommands
 from bot.commands.console import ConsoleCommands
 from bot.commands.egg import EggCommands
 from bot.commands.node import NodeCommands
@@ -42,6 +43,7 @@ COMMANDS = [
         AccessCommands(),
         AccountCommands(),
         AlertCommands(),
+        BackupCommands(),
         EggCommands(),
         NodeCommands(),
         RequestCommands(),

@@ -120,6 +120,41 @@ async def test_one_real_game_is_driven_from_discord(bot: Bot, game: Server, ada:
     await ada.wait_for(lambda m: m["id"] == card["id"] and says(ada, "⚫ Offline")(m), 12)
 
 
+async def test_a_backup_is_made_and_put_back_from_discord(bot: Bot, game: Server, agent: Agent, ada: Person, cleo: Person) -> None:
+    folder = agent.manager.get(game.uuid).folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "world.dat").write_text("a castle")
+    none = await ada.answer(await ada.run("backup list", "general", server="guess"))
+    assert "has no backups yet" in ada.text_of(none)
+    refused = await ada.answer(await ada.run("backup create", "general", server="guess"))
+    assert "may have 0 backups" in ada.text_of(refused)
+    async with bot.services.database.begin() as session:
+        (await session.get_one(Server, game.id)).backup_limit = 2
+
+    told = await ada.answer(
+        await ada.run("backup create", "general", server="guess", name="castle"), says(ada, "is backed up"), timeout=PATIENT
+    )
+    assert "castle" in ada.text_of(told)
+    (folder / "world.dat").write_text("a ruin")
+    listed = await ada.answer(await ada.run("backup list", "general", server="guess"))
+    assert "1 of 2" in ada.text_of(listed)
+    (backup,) = (await bot.services.backups.of(SYSTEM, game.uuid))[1]
+    refused = await cleo.answer(await cleo.run("backup restore", "general", server="guess", backup=backup.uuid))
+    assert "backup.restore" in cleo.text_of(refused)
+
+    question = await ada.answer(await ada.run("backup restore", "general", server="guess", backup=backup.uuid))
+    assert "Restore" in ada.text_of(question)
+    await ada.press(question, "Restore")
+    await ada.wait_for(lambda m: m["id"] == question["id"] and says(ada, "is as it was")(m), PATIENT)
+    assert (folder / "world.dat").read_text() == "a castle"
+    await ada.answer(await ada.run("backup lock", "general", server="guess", backup=backup.uuid), says(ada, "locked"))
+    refused = await ada.answer(await ada.run("backup delete", "general", server="guess", backup=backup.uuid))
+    assert "Unlock it first" in ada.text_of(refused)
+    url = ada.text_of(await ada.answer(await ada.run("backup download", "general", server="guess", backup=backup.uuid)))
+    async with ClientSession() as http, http.get(url[url.index("<") + 1 : url.index(">")]) as answer:
+        assert (answer.status, (await answer.read())[:2]) == (200, b"\x1f\x8b")
+
+
 async def test_a_console_is_live_in_its_channel_and_takes_replies(bot: Bot, game: Server, ada: Person) -> None:
     await ada.answer(await ada.run("console attach", "luanti-console", server="guess"), says(ada, "live"))
     await ada.answer(await ada.run("server start", "general", server="guess"), says(ada, "is running"), timeout=20)

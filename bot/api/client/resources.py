@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bot.api.paging import Json, at, collection, item, nothing
 from core.models.activity import Activity
 from core.models.api_key import ApiKey
+from core.models.backup import Backup
 from core.models.egg import EggVariable
 from core.models.server import Allocation, Server
 from core.models.user import User
@@ -156,6 +157,21 @@ def allocation(row: Allocation, *, notes: bool = True) -> Json:
         "is_default": row.is_primary,
     }
     return item("allocation", attributes)
+
+
+def backup(row: Backup) -> Json:
+    attributes = {
+        "uuid": row.uuid,
+        "is_successful": row.successful,
+        "is_locked": row.locked,
+        "name": row.name,
+        "ignored_files": [line for line in row.ignored.splitlines() if line.strip()],
+        "checksum": row.checksum,
+        "bytes": row.bytes,
+        "created_at": at(row.created_at),
+        "completed_at": at(row.completed_at) if row.completed_at is not None else None,
+    }
+    return item("backup", attributes)
 
 
 def egg_variable(variable: EggVariable, row: Server) -> Json:

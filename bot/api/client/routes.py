@@ -4,6 +4,7 @@ from aiohttp import web
 
 from bot.api.auth import KeyAuth
 from bot.api.client.account import AccountRoutes
+from bot.api.client.backups import BackupRoutes
 from bot.api.client.gate import Gate
 from bot.api.client.network import NetworkRoutes
 from bot.api.client.servers import ServerRoutes
@@ -17,6 +18,7 @@ def client_routes(services: Services, auth: KeyAuth) -> list[web.RouteDef]:
     gate = Gate(services.access)
     account, servers = AccountRoutes(services.api_keys, services.directory), ServerRoutes(services, gate)
     settings, network = SettingsRoutes(services, gate), NetworkRoutes(services.network, gate)
+    backups, backup = BackupRoutes(services.backups, gate), f"{SERVER}/backups/{{backup}}"
     allocation = f"{SERVER}/network/allocations/{{allocation}}"
     table = [
         ("GET", "/api/client", servers.listing),
@@ -42,6 +44,13 @@ def client_routes(services: Services, auth: KeyAuth) -> list[web.RouteDef]:
         ("POST", allocation, network.annotate),
         ("POST", f"{allocation}/primary", network.make_primary),
         ("DELETE", allocation, network.give_back),
+        ("GET", f"{SERVER}/backups", backups.listing),
+        ("POST", f"{SERVER}/backups", backups.create),
+        ("GET", backup, backups.show),
+        ("GET", f"{backup}/download", backups.download),
+        ("POST", f"{backup}/lock", backups.lock),
+        ("POST", f"{backup}/restore", backups.restore),
+        ("DELETE", backup, backups.delete),
         ("GET", f"{SERVER}/users", settings.users),
         ("GET", f"{SERVER}/users/{{user}}", settings.user),
     ]
