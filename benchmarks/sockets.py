@@ -41,14 +41,23 @@ async def client() -> None:
     gate, left, heard = asyncio.Semaphore(AT_ONCE), len(order["servers"]), 0
     opened, done = asyncio.Event(), asyncio.Event()
 
+    async def entered(session: aiohttp.ClientSession, uuid: str) -> aiohttp.ClientWebSocketResponse:
+        socket: aiohttp.ClientWebSocketResponse = await session.ws_connect(f"/api/servers/{uuid}/ws", origin=order["origin"])
+        token = sign_socket_token(order["secret"], server_uuid=uuid, permissions=["*"], now=SystemClock().now(), user_uuid="b")
+        await socket.send_json({"event": "auth", "args": [token]})
+        while '"stats"' not in await socket.receive_str():
+            pass
+        return socket
+
     async def one(session: aiohttp.ClientSession, uuid: str) -> None:
         nonlocal left, heard
         async with gate:
-            socket = await session.ws_connect(f"/api/servers/{uuid}/ws", origin=order["origin"])
-            token = sign_socket_token(order["secret"], server_uuid=uuid, permissions=["*"], now=SystemClock().now(), user_uuid="b")
-            await socket.send_json({"event": "auth", "args": [token]})
-            while json.loads((await socket.receive()).data)["event"] != "stats":
-                pass
+            while True:
+                try:
+                    socket = await entered(session, uuid)
+                    break
+                except (aiohttp.ClientError, OSError, TypeError) as error:
+                    print(f"once more: {error!r}", file=sys.stderr, flush=True)
         left -= 1
         if not left:
             opened.set()
@@ -57,7 +66,8 @@ async def client() -> None:
                 heard += 1
                 if heard % len(order["servers"]) == 0:
                     print(f"heard {time.monotonic()}", flush=True)
-        done.set()  # a socket that ends ends the measurement
+        print(f"a socket ended: {socket.close_code}", file=sys.stderr, flush=True)
+        done.set()  # which ends the measurement
 
     connector = aiohttp.TCPConnector(limit=0)
     headers = {"Authorization": f"Bearer {order['secret']}"}
@@ -121,6 +131,7 @@ async def main(count: int) -> None:
                 for process in clients:
                     process.kill()
                     await process.wait()
+                await asyncio.sleep(5.0)  # the agent sees them off before it ends itself
     report = {
         "benchmark": "sockets",
         "ratios": {},
