@@ -151,15 +151,20 @@ def init(
     url: Annotated[str, typer.Option(help="The bot's public address, as nodes reach it.")] = "http://127.0.0.1:8400",
     token_id: Annotated[str, typer.Option(help="agent: the node's token id.")] = "",
     token: Annotated[str, typer.Option(envvar="AERIE_NODE_TOKEN", help="agent: the node's whole token, ID.SECRET.")] = "",
+    systemd: Annotated[bool, typer.Option("--systemd", help="agent: write systemd's unit instead, for a machine without compose.")] = False,
+    config: Annotated[Path, typer.Option("--config", help="agent --systemd: the settings file it starts with.")] = Path("aerie.toml"),
 ) -> None:
     """A folder to run from with compose: settings, secrets, and what to do next. Overwrites nothing."""
     from core.errors import AerieError
-    from front.deployment import agent_folder, bot_folder
+    from front.deployment import agent_folder, agent_unit, bot_folder
 
     try:
         if program not in ("bot", "agent"):
             raise typer.BadParameter("say `aerie init bot` or `aerie init agent`")
-        written = bot_folder(folder, url) if program == "bot" else agent_folder(folder, url, token_id, token)
+        if program == "agent" and systemd:
+            written = agent_unit(folder, config)
+        else:
+            written = bot_folder(folder, url) if program == "bot" else agent_folder(folder, url, token_id, token)
     except AerieError as error:
         _fail(str(error))
         raise typer.Exit(2) from error

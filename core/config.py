@@ -46,6 +46,7 @@ from core.bot_settings import (
 )
 from core.errors import NotConfigured
 from core.section import LogSection, Section, TlsSection
+from core.service_manager import ServiceManager
 from core.wings_config import PLACES, is_wings, translate
 
 C = TypeVar("C", bound="Config")
@@ -132,6 +133,14 @@ def load(kind: type[C], path: Path | None = None, environment: Mapping[str, str]
 def wings_file() -> Path | None:
     """A Wings configuration on this machine that nobody named; None when there is none."""
     return next((Path(place) for place in PLACES if Path(place).is_file()), None)
+
+
+def service_manager(environment: Mapping[str, str] | None = None) -> ServiceManager:
+    """systemd's ear, where it started us; else one that hears nothing."""
+    environment = os.environ if environment is None else environment
+    ours = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
+    span = environment.get("WATCHDOG_USEC", "") if ours else ""
+    return ServiceManager(environment.get("NOTIFY_SOCKET", ""), int(span) / 1e6 if span.isdigit() else 0.0)
 
 
 def secrets_of(section: BaseModel) -> Iterator[str]:

@@ -5,11 +5,13 @@ Never overwrites: what is there stays, and is named. Secrets are readable by the
 
 import os
 import secrets
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from core.config import AgentConfig, load
 from core.errors import AerieError, Invalid
 from core.seal import new_key
 
@@ -88,6 +90,28 @@ def agent_folder(folder: Path, control_plane: str, token_id: str, token: str = "
     written.then += [
         f"Start it: cd {folder} && docker compose -f docker-compose.agent.yml up -d --build",
         f"Look at it: cd {folder} && docker compose -f docker-compose.agent.yml exec agent python -m aerie doctor agent",
+    ]
+    return written
+
+
+def agent_unit(folder: Path, settings: Path) -> Written:
+    """systemd's unit for the agent of this machine, with its paths. Raises Invalid for settings that cannot be used, and Unwritable."""
+    config = load(AgentConfig, settings)
+    text = (SOURCE / "packaging/systemd/aerie-agent.service").read_text(encoding="utf-8")
+    own = [config.system.root_directory, config.system.data, config.system.log_directory, config.backups.directory]
+    paths = " ".join(dict.fromkeys(f"-{path}" for path in own if path))
+    text = text.replace("/opt/aerie/.venv/bin/python", sys.executable).replace("/opt/aerie", str(SOURCE))
+    text = text.replace("/etc/aerie/aerie.toml", str(settings.resolve())).replace("-/var/lib/aerie -/var/log/aerie", paths)
+    if any(path.is_relative_to("/home") or path.is_relative_to("/root") for path in (SOURCE, Path(sys.executable).resolve(), *own) if path):
+        text = text.replace("ProtectHome=yes", "ProtectHome=no")
+    written = Written()
+    _putter(folder, written)("aerie-agent.service", text)
+    unit = folder.resolve() / "aerie-agent.service"
+    written.then += [
+        f"Look at it: systemd-analyze verify {unit}",
+        f"Put it in place: cp {unit} /etc/systemd/system/ && systemctl daemon-reload",
+        "Start it, now and at each boot: systemctl enable --now aerie-agent",
+        "Its log: journalctl -u aerie-agent",
     ]
     return written
 

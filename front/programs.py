@@ -13,9 +13,10 @@ import uvloop
 
 from core import log
 from core.actor import Actor
-from core.config import AgentConfig, BotConfig, load
+from core.clock import SystemClock
+from core.config import AgentConfig, BotConfig, load, service_manager
 from core.errors import AerieError
-from core.supervise import stop_asked
+from core.supervise import Supervisor, stop_asked
 
 Say = Callable[[str], None]
 
@@ -45,8 +46,7 @@ async def bot(path: Path | None, say: Say) -> None:
     config = load(BotConfig, path)
     log.set_up(config.log.level)
     async with running(config) as app:
-        say(f"The bot's endpoint listens on {config.endpoint.host}:{app.port}.")
-        await stop_asked().wait()
+        await _serve(say, f"The bot's endpoint listens on {config.endpoint.host}:{app.port}.")
 
 
 async def agent(path: Path | None, say: Say) -> None:
@@ -56,8 +56,19 @@ async def agent(path: Path | None, say: Say) -> None:
     config = load(AgentConfig, path)
     log.set_up(config.log.level)
     async with running(config) as app:
-        say(f"The agent listens on {app.url}{f', SFTP on port {app.sftp.port}' if app.sftp.port else ''}.")
-        await stop_asked().wait()
+        await _serve(say, f"The agent listens on {app.url}{f', SFTP on port {app.sftp.port}' if app.sftp.port else ''}.")
+
+
+async def _serve(say: Say, words: str) -> None:
+    """Say that we are ready, to people and to systemd, and stay until we are asked to stop."""
+    manager, clock = service_manager(), SystemClock()
+    async with Supervisor("service manager", clock) as tasks:
+        stop = stop_asked()
+        tasks.run("watchdog", lambda: manager.run(clock))
+        manager.ready(words)
+        say(words)
+        await stop.wait()
+    manager.stopping()
 
 
 async def everything(path: Path | None, sandbox: bool, say: Say) -> None:
