@@ -137,6 +137,8 @@ empty means the network's gateway, and leaves 127.0.0.1 alone."""
     """Name servers of the containers."""
     tmpfs_size: int = Field(default=100, ge=1)
     """MB of /tmp in each container."""
+    tmpfs_inodes: int = Field(default=65_536, ge=0)
+    """Files and folders that fit there; 0 sets no limit, as podman wants it."""
     container_pid_limit: int = Field(default=512, ge=0)
     """Processes a container may have; 0 sets no limit."""
     nofile: int = Field(default=262_144, ge=1024)

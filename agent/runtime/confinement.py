@@ -48,6 +48,7 @@ def capabilities(labels: Mapping[str, str], docker: DockerSection) -> list[str]:
 
 def host_config(docker: DockerSection, kept: list[str]) -> Json:
     """The parts of HostConfig that servers and install scripts share. `kept`: capabilities that stay."""
+    inodes = f",nr_inodes={docker.tmpfs_inodes}" if docker.tmpfs_inodes else ""
     files = min(docker.nofile, _most_files())
     return {
         "Privileged": False,
@@ -55,7 +56,7 @@ def host_config(docker: DockerSection, kept: list[str]) -> Json:
         "CapAdd": kept,
         "SecurityOpt": ["no-new-privileges"],
         "IpcMode": "private",
-        "Tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,size={docker.tmpfs_size}M"},  # noqa: S108
+        "Tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,size={docker.tmpfs_size}M{inodes}"},  # noqa: S108
         "Ulimits": [
             {"Name": "core", "Soft": 0, "Hard": 0},
             {"Name": "nofile", "Soft": files, "Hard": files},

@@ -55,4 +55,6 @@ def suited(config: AgentConfig, info: Mapping[str, Any]) -> AgentConfig:
         # asked for some limits, podman sets this one as high as can be, which an engine without the right to do so is refused
         hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
         docker = docker.model_copy(update={"nproc": min(PODMAN_PROCESSES, hard) if hard > 0 else PODMAN_PROCESSES})
+    if is_podman(info):  # it knows no such option of a tmpfs
+        docker = docker.model_copy(update={"tmpfs_inodes": 0})
     return config.model_copy(update={"docker": docker})

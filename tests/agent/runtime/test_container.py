@@ -28,7 +28,7 @@ def test_a_container_is_locked_down() -> None:
     assert config["SecurityOpt"] == ["no-new-privileges"]
     assert (config["CapDrop"], config["CapAdd"], config["Privileged"]) == (["ALL"], [], False)
     assert config["PidsLimit"] == 512
-    assert config["Tmpfs"] == {"/tmp": "rw,exec,nosuid,nodev,size=100M"}
+    assert config["Tmpfs"] == {"/tmp": "rw,exec,nosuid,nodev,size=100M,nr_inodes=65536"}
     assert {"Name": "core", "Soft": 0, "Hard": 0} in config["Ulimits"]  # type: ignore[operator]
     assert config["RestartPolicy"] == {"Name": "no"}
 

@@ -27,7 +27,7 @@ def test_podman_gets_a_log_driver_that_it_has_and_a_bound_for_processes() -> Non
 
 
 def test_what_the_owner_chose_is_kept_where_podman_can_do_it() -> None:
-    wanted = AgentConfig.model_validate({"docker": {"log_driver": "journald", "nproc": 100}})
+    wanted = AgentConfig.model_validate({"docker": {"log_driver": "journald", "nproc": 100, "tmpfs_inodes": 0}})
     assert engine.suited(wanted, PODMAN) == wanted
 
 

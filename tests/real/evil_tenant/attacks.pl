@@ -92,6 +92,8 @@ sub resources {
         kill('KILL', @children); waitpid($_, 0) for @children; $failed ? 0 : scalar(@children) . ' processes' });
     attack('full_tmp', sub { open(my $f, '>', '/tmp/full') or die; my $chunk = 'x' x 1048576; my $written = 0;
         while ($written < 64) { last unless defined syswrite($f, $chunk) && ++$written } my $left = -s '/tmp/full'; unlink '/tmp/full'; $left >= 64 * 1048576 ? "$left bytes" : 0 });
+    attack('inode_flood', sub { mkdir '/tmp/many'; my $made = 0;
+        while ($made < 5000) { sysopen(my $f, "/tmp/many/$made", O_WRONLY | O_CREAT) or last; $made++ } my $why = $!; unlink glob('/tmp/many/*'); $! = $why; $made >= 5000 ? "$made files" : 0 });
     attack('memory_bomb', sub { my $child = fork(); die "fork\n" unless defined $child;
         if (!$child) { if (open(my $f, '>', '/proc/self/oom_score_adj')) { print $f 1000; close $f } my @kept; push @kept, 'x' x 8388608 for 1 .. 200; POSIX::_exit(0) }
         waitpid($child, 0); $? == 0 ? 'took 1.6 GB' : 0 });

@@ -347,6 +347,7 @@ async def _staged(docker_host: str, image: str, folder: Path) -> AsyncIterator[S
                     "host_ports": [_free_port(gateway)],
                     "shared_networks": [f"lobby: {NEIGHBOUR} {FRIEND[:8]}"],
                     "tmpfs_size": 16,
+                    "tmpfs_inodes": 2000,
                     "container_pid_limit": 64,
                     "log_max_size": "1m",
                 },

@@ -20,7 +20,7 @@ PROVEN = (
     *("packet_socket", "device", "nice", "new_owner", "become_root", "sysctl", "image", "reboot", "open_by_handle"),
 )
 """Those that any kernel lets root do without walls. The rest depends on what the machine has (modules, disks, kcore)."""
-RESOURCES = ("fork_bomb", "full_tmp", "memory_bomb", "core_dump", "more_files")
+RESOURCES = ("fork_bomb", "full_tmp", "inode_flood", "memory_bomb", "core_dump", "more_files")
 NETWORK = ("dial_neighbour", "neighbour_by_name")
 FIREWALLED = ("dial_agent", "dial_docker", "dial_host", "dial_own_gateway", "metadata", "metadata_elsewhere")
 INSTALLER = (
