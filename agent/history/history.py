@@ -5,6 +5,7 @@ numbers. A full or broken disk loses history, never the console or the game; it 
 """
 
 import asyncio
+import contextlib
 import logging
 import shutil
 from collections.abc import Callable, Sequence
@@ -149,16 +150,20 @@ class History:
         """Worker: write what waits, soon when it is much; look for what is too old."""
         pruned = self._clock.monotonic()
         while True:
-            await self._some.wait()
-            try:
-                async with asyncio.timeout(FLUSH_SECONDS):
-                    await self._much.wait()
-            except TimeoutError:
-                pass
-            await self.flush()
+            if await self._within(PRUNE_SECONDS, self._some):
+                await self._within(FLUSH_SECONDS, self._much)
+                await self.flush()
             if self._clock.monotonic() - pruned >= PRUNE_SECONDS:
                 pruned = self._clock.monotonic()
                 await self._in_thread(lambda: self._prune(self._now_ms()))
+
+    @staticmethod
+    async def _within(seconds: float, event: asyncio.Event) -> bool:
+        """Whether it happened in so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await event.wait()
+        return False
 
     async def flush(self) -> None:
         """Have everything on disk that was taken in so far."""

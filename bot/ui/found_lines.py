@@ -20,6 +20,8 @@ from core.services.console import MOST_SOUGHT, Finding
 Interaction = discord.Interaction[AerieClient]
 
 PER_PAGE = 12
+CUSTOM_ID = 100
+"""Characters of a button's id (Discord)."""
 LONGEST = 120
 """Characters of a line: a page of the longest lines still fits into a message, so that none is passed over."""
 
@@ -68,8 +70,10 @@ async def shown(interaction: Interaction, ask: Ask) -> dict[str, Any]:
     )
     ask = replace(ask, server=found.server.short)
     view = discord.ui.View(timeout=None)
-    view.add_item(LinesButton(replace(ask, cursor=found.page.cursor or "0"), "Older lines", disabled=found.page.cursor is None))
-    view.add_item(LinesButton(replace(ask, cursor=""), "Newest lines"))
+    older, newest = replace(ask, cursor=found.page.cursor or "0"), replace(ask, cursor="")
+    if len(older.custom_id.encode("utf-16-le")) <= 2 * CUSTOM_ID:  # many signs outside the usual planes leave no room for a button
+        view.add_item(LinesButton(older, "Older lines", disabled=found.page.cursor is None))
+        view.add_item(LinesButton(newest, "Newest lines"))
     return {"content": page_of(found, ask), "view": view, "allowed_mentions": discord.AllowedMentions.none()}
 
 
