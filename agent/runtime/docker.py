@@ -308,11 +308,12 @@ class DockerRuntime:
                 yield record
 
     async def _follow_lives(self) -> None:
-        """Whatever is started has a meter anew, before it is asked for."""
-        with self.exits().listen() as events:
+        """Whatever is started has a meter anew, before it is asked for. What runs when we come is looked at by whoever takes hold of it."""
+        with self.exits().listen(capacity=100_000) as events:
             async for event in events:
                 if isinstance(event, Began):
-                    self._meters.look_up(event.uuid)
+                    if event.uuid in self._events.known:
+                        self._meters.look_up(event.uuid)
                 elif isinstance(event, Died):
                     self._meters.forget(event.uuid)
 
