@@ -4,15 +4,20 @@ A pull belongs to those who wait for it: when the last one goes, it ends. Raises
 """
 
 import asyncio
+import base64
+import json
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
+import aiohttp
 from aiodocker import Docker, DockerError
 
 from agent.runtime.image_name import ImageName
 from agent.runtime.pull_progress import PullProgress
 from agent.runtime.runtime import Progress
-from core.agent_settings import DockerSection
+from core.agent_settings import DockerSection, RegistryLogin
 from core.clock import Clock
 from core.errors import DiskFull, ImageUnavailable
 from core.supervise import Supervisor
@@ -100,6 +105,8 @@ class Images:
             )
         except (DockerError, ImageUnavailable, DiskFull) as error:
             return error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return DockerError(900, f"the connection to Docker broke ({error})")
         finally:
             if self._pulls.get(image.whole) is pull:
                 del self._pulls[image.whole]
@@ -110,13 +117,12 @@ class Images:
         before = await _shown(docker, image)
         if before is None:
             pull.tell("", f"Pulling {image.name}, this may take some minutes.")
-        login = image.login(self._section.registries)
-        auth = {"username": login.username, "password": login.password.get_secret_value()} if login else None
-        async for record in docker.images.pull(image.whole, auth=auth, stream=True, timeout=None):
-            if record.get("error"):
-                raise DockerError(500, str(record["error"]))
-            pull.tell(*pull.progress.hear(record, self._clock.monotonic()))
-            self._measure(image, pull.progress.total)
+        async with aclosing(_records(docker, image, image.login(self._section.registries))) as records:
+            async for record in records:
+                if record.get("error"):
+                    raise DockerError(500, str(record["error"]))
+                pull.tell(*pull.progress.hear(record, self._clock.monotonic()))
+                self._measure(image, pull.progress.total)
         after = await _shown(docker, image)
         if after is None:
             raise ImageUnavailable(f"The image {image.name} was pulled and is not there.", hint="Look at Docker's log on the node.")
@@ -161,6 +167,21 @@ class Images:
         return ImageUnavailable(
             f"The image {image.name} could not be pulled: {words.strip()[:200]}.", hint="Check that the node reaches its registry."
         )
+
+
+async def _records(docker: Docker, image: ImageName, login: RegistryLogin | None) -> AsyncGenerator[dict[str, Any], None]:
+    """Docker's words while it pulls. aiodocker's own call leaves the connection open when it is left early, and Docker pulling."""
+    headers = {}
+    if login is not None:
+        given = {"username": login.username, "password": login.password.get_secret_value(), "serveraddress": image.registry}
+        headers["X-Registry-Auth"] = base64.urlsafe_b64encode(json.dumps(given).encode()).decode()
+    query = docker._query("images/create", "POST", params={"fromImage": image.whole}, headers=headers, timeout=None)
+    async with query as response:
+        try:
+            async for line in response.content:
+                yield json.loads(line)
+        finally:
+            response.close()
 
 
 async def _shown(docker: Docker, image: ImageName) -> dict[str, Any] | None:
