@@ -39,7 +39,13 @@ class ServerTls:
             return False
         self._seen = stamps
         self._check()
-        self.context.load_cert_chain(self._certificate, self._key)
+        try:
+            self.context.load_cert_chain(self._certificate, self._key)
+        except (ssl.SSLError, OSError) as error:  # they changed between the check and now: looked at again, like anything new
+            self._seen = (None, None)
+            raise NotConfigured(f"The certificate {self._certificate} was changed while it was read.") from error
+        if self._stamps() != stamps:
+            self._seen = (None, None)
         return True
 
     async def run(self, clock: Clock) -> None:

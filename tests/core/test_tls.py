@@ -93,3 +93,61 @@ def test_an_authority_that_is_none_is_told(tmp_path: Path) -> None:
         client_context(tmp_path / "ca.pem")
     with pytest.raises(NotConfigured, match="cannot be read"):
         client_context(tmp_path / "none.pem")
+
+
+async def test_a_renewal_by_swapped_links_is_survived_half_way_and_drops_no_connection(authority: Authority, tmp_path: Path) -> None:
+    """As certbot does it: new files in an archive, then each link is put in place of the one before, the certificate's first."""
+    live = tmp_path / "live"
+    live.mkdir()
+
+    def put(pair: Pair, *names: str) -> None:
+        for name in names:
+            (live / "fresh").symlink_to(pair.certificate if name == "fullchain.pem" else pair.key)
+            (live / "fresh").replace(live / name)
+
+    put(authority.pair("first"), "fullchain.pem", "privkey.pem")
+    tls = ServerTls(live / "fullchain.pem", live / "privkey.pem", "api")
+    trust = client_context(authority.file)
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(line)
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=tls.context)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        first = await _serial(port, trust)
+        reader, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port, ssl=trust), 20)
+
+        renewed = authority.pair("renewed")
+        put(renewed, "fullchain.pem")
+        with pytest.raises(NotConfigured, match="does not belong"):
+            tls.look()
+        assert await _serial(port, trust) == first, "half a renewal was taken up"
+        put(renewed, "privkey.pem")
+        assert tls.look()
+        assert not tls.look()
+        assert await _serial(port, trust) != first
+
+        writer.write(b"still there\n")
+        assert await asyncio.wait_for(reader.readline(), 20) == b"still there\n"
+        writer.close()
+
+
+def test_a_pair_that_changes_while_it_is_read_is_read_again(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = authority.pair()
+    tls = _tls(pair)
+    check, other = tls._check, authority.pair("other")
+
+    def swapped() -> None:
+        check()
+        shutil.copy(other.key, pair.key)
+
+    authority.pair()
+    monkeypatch.setattr(tls, "_check", swapped)
+    with pytest.raises(NotConfigured, match="changed while it was read"):
+        tls.look()
+    monkeypatch.setattr(tls, "_check", check)
+    shutil.copy(other.certificate, pair.certificate)
+    assert tls.look()
