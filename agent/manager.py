@@ -187,6 +187,7 @@ class ServerManager:
         del self._servers[uuid]
         self._states.changed(uuid)
         await self.history.forget(uuid)
+        await asyncio.to_thread(self._remote.forget, uuid)
         self._tasks.spawn("delete files", asyncio.to_thread(server.volume.remove))
 
     async def close(self) -> None:

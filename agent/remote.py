@@ -5,6 +5,7 @@ run while the control plane is away.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
@@ -60,6 +61,9 @@ class Remote:
         self._clock = clock
         self._session = session
         self._cache = cache
+        self._kept: dict[str, ServerConfiguration] = {}
+        """What the cache holds, as far as it was received by us."""
+        self._keeping = asyncio.Lock()
 
     async def servers(self) -> list[ServerEntry]:
         """Every server of this node. Entries that cannot be read are skipped, with a line in the log."""
@@ -79,12 +83,15 @@ class Remote:
                 except ValidationError as error:
                     log.warning("a server of the control plane's list cannot be read: %s", error.errors()[0]["msg"])
             page += 1
-        await asyncio.to_thread(self._keep, {entry.uuid: entry for entry in entries})
+        await self._remember({entry.uuid: ServerConfiguration.model_validate(entry.model_dump()) for entry in entries})
         return entries
 
     async def server(self, uuid: str) -> ServerConfiguration:
         """One server's settings, fresh. Raises NotFound when the control plane does not know it."""
-        return self._read(ServerConfiguration, await self._ask("GET", f"/servers/{uuid}"), "/servers/…")
+        fresh = self._read(ServerConfiguration, await self._ask("GET", f"/servers/{uuid}"), "/servers/…")
+        if self._kept.get(uuid) != fresh:
+            await self._remember({**self._kept, uuid: fresh})
+        return fresh
 
     async def install_script(self, uuid: str) -> InstallScript:
         return self._read(InstallScript, await self._ask("GET", f"/servers/{uuid}/install"), "/servers/…/install")
@@ -129,15 +136,31 @@ class Remote:
         """Settings as last received, for when the control plane is away."""
         try:
             kept = json.loads(self._cache.read_text(encoding="utf-8"))
-            return {uuid: ServerConfiguration.model_validate(value) for uuid, value in kept.items()}
+            self._kept = {uuid: ServerConfiguration.model_validate(value) for uuid, value in kept.items()}
+            return dict(self._kept)
         except (OSError, ValueError):
             return {}
 
-    def _keep(self, entries: dict[str, ServerEntry]) -> None:
+    def forget(self, uuid: str) -> None:
+        """A deleted server is not to come back from the cache. Used in a thread."""
+        if self._kept.pop(uuid, None) is not None:
+            with contextlib.suppress(OSError):
+                self._keep(dict(self._kept))
+
+    async def _remember(self, known: dict[str, ServerConfiguration]) -> None:
+        """Keep them for an agent that starts while the control plane is away. A disk that does not take them stops nothing."""
+        async with self._keeping:
+            self._kept = known
+            try:
+                await asyncio.to_thread(self._keep, known)
+            except OSError as error:
+                log.error("the settings of the servers cannot be kept in %s: %s", self._cache, error.strerror)
+
+    def _keep(self, known: dict[str, ServerConfiguration]) -> None:
         self._cache.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._cache.with_suffix(".new")
         fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps({uuid: entry.model_dump(mode="json") for uuid, entry in entries.items()}), encoding="utf-8")
+        fresh.write_text(json.dumps({uuid: one.model_dump(mode="json") for uuid, one in known.items()}), encoding="utf-8")
         fresh.replace(self._cache)
 
     def _read(self, kind: type[W], body: Any, path: str) -> W:

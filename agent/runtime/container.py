@@ -3,6 +3,8 @@
 Must never talk to Docker.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from core.protocol.settings import ServerConfiguration
 Json = dict[str, Any]
 
 LABEL = "dev.aerie.server"
+MARK = "dev.aerie.body"
+"""Label with a hash of the whole create body: two containers that have the same were made of the same settings."""
 
 
 def body(
@@ -66,6 +70,26 @@ def body(
             **limits(settings.build, docker, docker.container_pid_limit, machine),
         },
     }
+
+
+def mark(body: Json) -> None:
+    """Let a body say what it is."""
+    text = json.dumps(body, sort_keys=True, default=str)
+    body["Labels"] = {**body["Labels"], MARK: hashlib.sha256(text.encode()).hexdigest()}
+
+
+def same(shown: Json, body: Json, image_id: str) -> bool:
+    """Whether a container, as Docker shows it, is off and just what `body` would make of the image with this id.
+
+    Only with a read-only root and no volume of its own: then nothing in it outlives a stop, and it is as good as a new one.
+    """
+    return (
+        shown["State"]["Status"] in ("created", "exited")
+        and (shown["Config"].get("Labels") or {}).get(MARK) == body["Labels"][MARK]
+        and shown["Image"] == image_id
+        and bool(body["HostConfig"].get("ReadonlyRootfs"))
+        and all(mount.get("Type") != "volume" for mount in shown.get("Mounts") or ())
+    )
 
 
 def log_config(config: AgentConfig) -> Json:

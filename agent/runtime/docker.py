@@ -29,7 +29,7 @@ from agent.runtime.limits import Honoured, adjustment, honoured, limits
 from agent.runtime.meters import Meters
 from agent.runtime.owners import Owners
 from agent.runtime.ownership import is_ours, leftover
-from agent.runtime.runtime import Began, Died, EngineEvent, Exit, Inspection, Progress, Sample
+from agent.runtime.runtime import Began, Died, EngineEvent, Exit, Inspection, Made, Progress, Sample
 from agent.runtime.tenant_networks import TenantNetworks
 from agent.runtime.variables import left_out
 from core.clock import Clock
@@ -38,7 +38,7 @@ from core.errors import Conflict, EngineUnreachable, ProcessGone
 from core.fanout import Fanout
 from core.protocol.agent import SystemV2
 from core.protocol.remote import InstallScript
-from core.protocol.settings import ServerConfiguration
+from core.protocol.settings import ServerConfiguration, ServerSettings
 from core.supervise import Supervisor
 
 log = logging.getLogger(__name__)
@@ -128,19 +128,39 @@ class DockerRuntime:
         with self._translated(image=image.name):
             await self._images.ensure(self.docker, image, progress)
 
-    async def create(self, configuration: ServerConfiguration, folder: Path) -> list[str]:
+    async def create(self, configuration: ServerConfiguration, folder: Path, *, anew: bool = False) -> Made:
         settings = configuration.settings
         system = self._config.system
-        await self._remove(settings.uuid)
         own = (system.data, system.root_directory)
         accepted, notes = await asyncio.to_thread(mounts.allowed, settings.mounts, self._config.allowed_mounts, own)
         with self._translated(image=read_image(settings.container.image).name):
             place = await self._place(configuration)
             body = container.body(configuration, self._config, folder, place, self._machine, accepted)
-            await asyncio.wait_for(self.docker.containers.create(body, name=settings.uuid), PATIENCE)
+            container.mark(body)
+            kept = not anew and await self._serves_again(settings, body)
+        if not kept:
+            await self._remove(settings.uuid)
+            with self._translated(image=read_image(settings.container.image).name):
+                await asyncio.wait_for(self.docker.containers.create(body, name=settings.uuid), PATIENCE)
         self._events.known.add(settings.uuid)
         self._terminals[settings.uuid] = True
-        return [*left_out(settings), *notes]
+        return Made([*left_out(settings), *notes], kept)
+
+    async def _serves_again(self, settings: ServerSettings, body: container.Json) -> bool:
+        """Whether the container that is there is what would be made now: same settings, same image, and nothing written into it."""
+        docker = self._config.docker
+        try:
+            shown, image = await asyncio.wait_for(
+                asyncio.gather(self._container(settings.uuid).show(), self.docker.images.inspect(str(body["Image"]))), PATIENCE
+            )
+        except DockerError as error:
+            if error.status == 404:
+                return False
+            raise
+        if not container.same(dict(shown), body, str(image["Id"])):
+            return False
+        changed, waits = adjustment(shown["HostConfig"], limits(settings.build, docker, docker.container_pid_limit, self._machine))
+        return not changed and not waits  # limits may have been changed while it ran
 
     async def adjust(self, configuration: ServerConfiguration) -> list[str]:
         settings, docker = configuration.settings, self._config.docker

@@ -1,5 +1,6 @@
 """What Docker's refusals mean, with words for people and what to do next. The one place where a driver's errors become ours."""
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ def translated(host: str, image: str = "") -> Iterator[None]:
     except TimeoutError as error:
         raise EngineUnreachable("The Docker Engine did not answer in time.", hint="Look at the machine's load and Docker's log.") from error
     except (aiohttp.ClientError, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # a file of ours beside the call
+            raise DiskFull("The node's disk is full.", hint="Free space on the node, then try again.") from error
         raise EngineUnreachable(f"The Docker Engine at {host} cannot be reached.", hint="Start Docker on the node.") from error
 
 

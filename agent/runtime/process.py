@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from agent.runtime.runtime import Died, EngineEvent, Exit, Inspection, Progress, Sample, go_name
+from agent.runtime.runtime import Died, EngineEvent, Exit, Inspection, Made, Progress, Sample, go_name
 from agent.runtime.variables import environment
 from core.clock import Clock
 from core.config import AgentConfig
@@ -131,10 +131,10 @@ class ProcessRuntime:
     async def ensure_image(self, configuration: ServerConfiguration, progress: Progress) -> None:
         """Without containers there are no images."""
 
-    async def create(self, configuration: ServerConfiguration, folder: Path) -> list[str]:
+    async def create(self, configuration: ServerConfiguration, folder: Path, *, anew: bool = False) -> Made:
         await self.destroy(configuration.settings.uuid)
         self._processes[configuration.settings.uuid] = _Process(configuration, folder)
-        return []
+        return Made([], False)
 
     async def adjust(self, configuration: ServerConfiguration) -> list[str]:
         """Plain processes have no limits."""

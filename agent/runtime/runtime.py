@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from core.fanout import Fanout
 from core.protocol.agent import SystemV2
@@ -97,6 +97,13 @@ ENGINE_ENDS_WITHIN = timedelta(seconds=20)
 EngineEvent = Died | Began | EngineLost
 
 
+class Made(NamedTuple):
+    """What `create` did: `notes` is what of the settings was left out, a sentence each; `kept` whether the old container serves again."""
+
+    notes: list[str]
+    kept: bool
+
+
 class Attachment(Protocol):
     """A process's terminal. Whoever holds it must keep reading: an attachment that is not read freezes the game."""
 
@@ -138,10 +145,10 @@ class Runtime(Protocol):
 
     async def ensure_image(self, configuration: ServerConfiguration, progress: Progress) -> None: ...
 
-    async def create(self, configuration: ServerConfiguration, folder: Path) -> list[str]:
-        """Make the container anew, so that settings are always fresh; an old one is removed first.
+    async def create(self, configuration: ServerConfiguration, folder: Path, *, anew: bool = False) -> Made:
+        """Make the container with these settings. An old one is removed first, unless it is the same in all and `anew` is not wished.
 
-        Answers what of its settings was left out, a sentence each. Raises Conflict when its name belongs to a container not ours.
+        Raises Conflict when its name belongs to a container not ours.
         """
         ...
 

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 10.0
 """What a running server is given to stop before it is killed (Wings)."""
+AGAIN_SECONDS = 5.0
+"""Between two tries to keep an outcome that the disk did not take."""
 _END_SECONDS = 30.0
 """How long ending an installation early may take."""
 
@@ -181,7 +183,19 @@ class Installer:
         try:
             await self._report(uuid, outcome)
         except (AerieError, OSError) as error:
-            log.error("the outcome of the installation of %s is told when the agent starts next: %s", uuid, error)
+            log.error("the outcome of the installation of %s is told later: %s", uuid, error)
+            self._tasks.spawn("tell later", self._report_later(uuid, outcome))
+
+    async def _report_later(self, uuid: str, outcome: InstallReport) -> None:
+        """A disk that is full now may not be so soon."""
+        while True:
+            await self._clock.sleep(AGAIN_SECONDS)
+            try:
+                await self._report(uuid, outcome)
+            except (AerieError, OSError) as error:
+                log.debug("the outcome of the installation of %s still waits: %s", uuid, error)
+            else:
+                return
 
     @staticmethod
     def _tell(made: _Installation, outcome: InstallReport) -> None:

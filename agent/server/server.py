@@ -324,13 +324,20 @@ class Server:
                 await self._steps.take_hold("It was started on the node.")
 
     async def died(self, ended: Exit) -> None:
-        """The engine tells that the process ended or its container was removed. Told twice, it is harmless."""
-        gone = self._standing.gone
-        if gone.is_set() or (await self._runtime.inspect(self.uuid)).running:
+        """The engine tells that the process ended or its container was removed. Told twice, or late, it is harmless."""
+        if await self._lives():
             return
         await self._terminal.last_words(1.0)
-        if not gone.is_set() and not (await self._runtime.inspect(self.uuid)).running:
+        if not await self._lives():
             self._finish(ended)
+
+    async def _lives(self) -> bool:
+        """Whether there is nothing to be told of an end: it was told, or it runs, or what ended was the process before."""
+        if self._standing.gone.is_set():
+            return True
+        shown, began = await self._runtime.inspect(self.uuid), self._standing.began_at
+        before = shown.exists and shown.started_at is not None and began is not None and shown.started_at < began
+        return self._standing.gone.is_set() or shown.running or before
 
     async def close(self) -> None:
         """Let go without stopping: containers run on."""

@@ -24,7 +24,7 @@ from agent.server.stats import Stats
 from agent.server.terminal import Terminal
 from core.clock import Clock
 from core.config import AgentConfig
-from core.errors import AerieError, DiskFull, ProcessGone, RuntimeFailure, ServerSuspended
+from core.errors import AerieError, DiskFull, EngineUnreachable, ProcessGone, RuntimeFailure, ServerSuspended
 from core.protocol.settings import ServerConfiguration
 from core.supervise import Supervisor
 from core.vocabulary import PowerPhase, PowerSignal, ServerState, StopType
@@ -180,15 +180,31 @@ class Steps:
             await self._prepare_folder()
             await self._rewrite_files()
             await self._runtime.ensure_image(self._standing.configuration, self._pull_told)
-            for note in await self._uninterrupted(self._runtime.create(self._standing.configuration, self._standing.folder)):
-                log.warning("%s: %s", self._standing.uuid, note)
-                self._terminal.console.add_notice(note)
-            await self._uninterrupted(self._terminal.attach_fresh())
-            await self._uninterrupted(self._runtime.start(self._standing.uuid))
+            await self._launch()
         except AerieError as error:
             await self._abandon(str(error), error.code, order)
             raise
         return await self._await_ready()
+
+    async def _launch(self) -> None:
+        """From the container to the process. One that served before and does not start any more is made anew, once."""
+        standing, runtime = self._standing, self._runtime
+        for anew in (False, True):
+            made = await self._uninterrupted(runtime.create(standing.configuration, standing.folder, anew=anew))
+            for note in made.notes:
+                log.warning("%s: %s", standing.uuid, note)
+                self._terminal.console.add_notice(note)
+            await self._uninterrupted(self._terminal.attach_fresh())
+            try:
+                await self._uninterrupted(runtime.start(standing.uuid))
+                return
+            except EngineUnreachable:
+                raise
+            except RuntimeFailure as error:
+                if not made.kept:
+                    raise
+                log.warning("%s: its container is made anew: %s", standing.uuid, error)
+                self._terminal.let_go()
 
     async def _await_ready(self) -> str:
         standing, limit = self._standing, self._config.power.ready_timeout

@@ -124,6 +124,7 @@ class Scene:
     def __init__(self, panel: Panel, docker: Docker, host: str, image: str, folder: Path) -> None:
         self.panel, self.docker, self.host, self.image, self.folder = panel, docker, host, image, folder
         self.root = folder / "root"
+        self.data = folder / "root" / "volumes"
         self.network = f"aerie_test_{uuid4().hex[:8]}"
         self.extra: dict[str, dict[str, object]] = {}
         self._runs = 0
@@ -150,7 +151,7 @@ class Scene:
         return uuid
 
     def place(self, uuid: str) -> Path:
-        return self.root / "volumes" / uuid
+        return self.data / uuid
 
     @asynccontextmanager
     async def agent(self) -> AsyncIterator[Program]:
@@ -161,7 +162,7 @@ class Scene:
             "api": {"host": "127.0.0.1", "port": 0},
             "remote": {"url": self.panel.url, "token_id": self.panel.token.id, "token": self.panel.token.secret, "timeout": 5},
             "docker": {"host": self.host, "network": self.network, "network_subnet": ""},
-            "system": {"root_directory": str(self.root), "data": str(self.root / "volumes")},
+            "system": {"root_directory": str(self.root), "data": str(self.data)},
             "sftp": {"enabled": False},
         }
         for name, values in self.extra.items():

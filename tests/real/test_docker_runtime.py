@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -273,6 +274,29 @@ async def test_a_container_that_somebody_starts_is_told(make: Callable[..., Stag
     assert stage.server.state is ServerState.RUNNING
     assert "started on the node" in stage.server.reason
     assert (await stage.does(PowerSignal.KILL)).phase is PowerPhase.DONE
+
+
+async def test_an_unchanged_container_serves_again_and_a_changed_one_is_made_anew(make: Callable[..., Stage]) -> None:
+    stage = make()
+
+    async def run() -> dict[str, Any]:
+        end = await stage.does(PowerSignal.START)
+        assert end.phase is PowerPhase.DONE, end
+        shown = dict(await stage.runtime.docker.containers.container(stage.uuid).show())
+        assert (await stage.does(PowerSignal.STOP)).phase is PowerPhase.DONE
+        return shown
+
+    first, second = await run(), await run()
+    assert second["Id"] == first["Id"]
+    assert second["State"]["StartedAt"] != first["State"]["StartedAt"]
+    stage.configuration.settings.environment["LEVEL"] = "8"
+    third = await run()
+    assert third["Id"] != first["Id"]
+    assert "LEVEL=8" in third["Config"]["Env"]
+    for name in third["NetworkSettings"]["Networks"]:  # somebody tidies up on the node; the network is made again, and is another
+        if name not in ("none", "host", "bridge", stage.config.docker.network):
+            await (await stage.runtime.docker.networks.get(name)).delete()
+    await run()
 
 
 async def test_two_agents_that_start_together_share_one_network(config: AgentConfig) -> None:

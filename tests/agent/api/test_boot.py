@@ -12,6 +12,7 @@ from agent.app import running
 from core.config import AgentConfig, secrets_of
 from core.errors import NotConfigured
 from core.log import clean
+from core.protocol.agent import CreateServer
 from core.tokens import new_node_token
 from core.vocabulary import PowerSignal, ServerState
 from tests.agent.api.conftest import config, settings
@@ -41,6 +42,22 @@ async def test_it_starts_from_memory_while_the_control_plane_is_away(tmp_path: P
         async with running(config(panel, tmp_path)) as agent:
             assert [server.uuid for server in agent.manager.all()] == [uuid]
     assert (tmp_path / "servers.json").stat().st_mode & 0o077 == 0
+
+
+async def test_what_was_made_since_it_started_is_remembered_too(tmp_path: Path) -> None:
+    async with standing(new_node_token()) as panel:
+        first, later = str(uuid4()), str(uuid4())
+        panel.servers[first] = settings(first)
+        async with running(config(panel, tmp_path)) as agent:
+            panel.servers[later] = settings(later)
+            gone = str(uuid4())
+            panel.servers[gone] = settings(gone)
+            for uuid in (later, gone):
+                await agent.manager.create(CreateServer(uuid=uuid))
+            await agent.manager.delete(gone)
+        panel.status = 500
+        async with running(config(panel, tmp_path)) as agent:
+            assert {server.uuid for server in agent.manager.all()} == {first, later}
 
 
 async def test_a_start_goes_on_with_what_is_remembered_while_the_control_plane_is_away(tmp_path: Path) -> None:

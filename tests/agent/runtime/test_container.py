@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.runtime.container import body
+from agent.runtime.container import MARK, body, mark, same
 from core.config import AgentConfig
 from core.protocol.settings import ServerConfiguration
 
@@ -83,3 +83,19 @@ def test_doc_2_a_start_up_line_full_of_shell_is_one_variable_and_nothing_else() 
     created = made(invocation=line)
     assert f"STARTUP={line}" in created["Env"]  # type: ignore[operator]
     assert not {"Cmd", "Entrypoint"} & created.keys()
+
+
+def test_a_container_serves_again_only_when_it_is_the_same_in_all_and_off() -> None:
+    wanted, other = made(), made(environment={"LEVEL": "8"})
+    mark(wanted)
+    mark(other)
+    assert wanted["Labels"][MARK] != other["Labels"][MARK]  # type: ignore[index]
+    shown = {"State": {"Status": "exited"}, "Config": {"Labels": wanted["Labels"]}, "Image": "sha256:1", "Mounts": [{"Type": "bind"}]}
+    assert same(shown, wanted, "sha256:1")
+    assert not same(shown, other, "sha256:1")
+    assert not same(shown, wanted, "sha256:2")
+    assert not same({**shown, "State": {"Status": "running"}}, wanted, "sha256:1")
+    assert not same({**shown, "Mounts": [{"Type": "volume"}]}, wanted, "sha256:1")
+    assert not same({**shown, "Config": {"Labels": None}}, wanted, "sha256:1")
+    wanted["HostConfig"]["ReadonlyRootfs"] = False  # type: ignore[index]
+    assert not same(shown, wanted, "sha256:1")
