@@ -10,7 +10,7 @@ import os
 import socket
 import stat
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,7 +180,7 @@ class Stage:
         await self.start(self.evil)
         evening.shown = dict(await self.docker.containers.container(self.evil).show())
         evening.attacks = await self._results(folder / "results.jsonl")
-        evening.evil_files = "\n".join(path.read_text(errors="replace") for path in folder.rglob("*") if _small(path))
+        evening.evil_files = "\n".join(_small_files(folder))
         for who, uuid in (("evil", self.evil), ("neighbour", self.neighbour)):
             evening.neighbour_read_by[who] = await self._can_read(uuid, self.server(self.neighbour).folder / "heard")
         console = self.server(self.evil).console
@@ -273,7 +273,7 @@ class Stage:
     async def _engine_log_bytes(self) -> int | None:
         info = await self.docker.system.info()
         folder = Path(info["DockerRootDir"], "containers", self.evening.shown["Id"], "local-logs")
-        return sum(file.stat().st_size for file in folder.iterdir()) if folder.is_dir() else None
+        return await asyncio.to_thread(_size_of, folder) if folder.is_dir() else None
 
     async def _results(self, file: Path, last: str = "done") -> dict[str, tuple[bool, str]]:
         def read() -> dict[str, tuple[bool, str]]:
@@ -421,9 +421,22 @@ def _snapshot(folder: Path) -> list[Any]:
     return [(str(path), one.st_mode, one.st_uid, one.st_gid, path.read_bytes() if path.is_file() else b"") for path, one in facts]
 
 
-def _small(path: Path) -> bool:
-    facts = path.lstat()
-    return stat.S_ISREG(facts.st_mode) and facts.st_size < 100_000 and path.suffix in (".properties", ".jsonl")
+def _small_files(folder: Path) -> Iterator[str]:
+    """What the rewritten files and the results hold. The game is turning names round by now: what vanishes is passed over."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names if name.endswith((".properties", ".jsonl"))):
+            with suppress(OSError):
+                if stat.S_ISREG(path.lstat().st_mode):
+                    yield path.read_text(errors="replace")
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes of the files in a folder; the engine may be rotating one."""
+    size = 0
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):
+            size += file.stat().st_size
+    return size
 
 
 def _free_port(host: str) -> int:
