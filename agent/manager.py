@@ -25,7 +25,7 @@ from core.supervise import Supervisor
 
 log = logging.getLogger(__name__)
 
-RESTORE_AT_ONCE = 32
+RESTORE_AT_ONCE = 64
 """Mostly waiting: for the engine, and for its log to be as far as the console."""
 RETRY_SECONDS = 10.0
 

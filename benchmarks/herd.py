@@ -59,8 +59,10 @@ class Herd:
 
     def program(self) -> Path:
         """The agent's settings, as a file."""
+        file = self.place / "agent.toml"
+        file.touch(mode=0o600)
         return settings(
-            self.place / "agent.toml",
+            file,
             {
                 "log": {"level": "WARNING"},
                 "api": {"host": "127.0.0.1", "port": self.port},
