@@ -27,6 +27,13 @@ LET_IN = {
     ("POST", "/network/allocations/{allocation}", "allocation.update"),
     ("POST", "/network/allocations/{allocation}/primary", "allocation.update"),
     ("DELETE", "/network/allocations/{allocation}", "allocation.delete"),
+    ("GET", "/backups", "backup.read"),
+    ("POST", "/backups", "backup.create"),
+    ("GET", "/backups/{backup}", "backup.read"),
+    ("GET", "/backups/{backup}/download", "backup.download"),
+    ("POST", "/backups/{backup}/lock", "backup.delete"),
+    ("POST", "/backups/{backup}/restore", "backup.restore"),
+    ("DELETE", "/backups/{backup}", "backup.delete"),
     ("GET", "/users", "user.read"),
     ("GET", "/users/{user}", "user.read"),
 }
@@ -58,6 +65,7 @@ def filled(path: str, ring: Ring) -> str:
         ("{id}", "1"),
         ("{egg}", "1"),
         ("{allocation}", "1"),
+        ("{backup}", "00000000-0000-4000-8000-000000000001"),
     ):
         path = path.replace(name, value)
     assert "{" not in path
