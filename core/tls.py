@@ -29,8 +29,18 @@ class ServerTls:
         self._certificate, self._key, self._section = certificate, key, section
         self._seen = self._stamps()
         self._check()
-        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.context.load_cert_chain(certificate, key)
+        self.context = self._serving = self._loaded()
+        self.context.sni_callback = self._choose
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, first: ssl.SSLContext) -> None:
+        """At each handshake: serve the newest pair. A context in use is never changed, since it would be half changed for a moment."""
+        if self._serving is not first:
+            connection.context = self._serving
+
+    def _loaded(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self._certificate, self._key)
+        return context
 
     def look(self) -> bool:
         """Take up renewed files; True when they were. Raises NotConfigured, once for each state of the files, and goes on with the old."""
@@ -40,7 +50,7 @@ class ServerTls:
         self._seen = stamps
         self._check()
         try:
-            self.context.load_cert_chain(self._certificate, self._key)
+            self._serving = self._loaded()
         except (ssl.SSLError, OSError) as error:  # they changed between the check and now: looked at again, like anything new
             self._seen = (None, None)
             raise NotConfigured(f"The certificate {self._certificate} was changed while it was read.") from error
