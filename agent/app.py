@@ -61,13 +61,13 @@ async def running(config: AgentConfig, clock: Clock | None = None) -> AsyncItera
     await asyncio.to_thread(_make_folders, config)
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(Supervisor("agent", clock))
-        runtime = _runtime(config, clock)
-        await runtime.open()
-        stack.push_async_callback(runtime.close)
         trust = await asyncio.to_thread(client_context, config.tls.ca)
         folder = config.system.root_directory
         credentials = await asyncio.to_thread(Credentials, config.remote, folder / "credentials.json")
         remote = await stack.enter_async_context(connected(config.remote, credentials, clock, folder / "servers.json", trust))
+        runtime = _runtime(config, clock)
+        stack.push_async_callback(runtime.close)
+        await runtime.open()
         outbox = Outbox(Journal(folder / "outbox.sqlite3"), remote.deliver, remote.refused, clock)
         await outbox.open()
         stack.push_async_callback(outbox.close)

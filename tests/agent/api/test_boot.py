@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 
 from agent.app import running
+from core.agent_settings import DockerSection
 from core.config import AgentConfig, secrets_of
-from core.errors import NotConfigured
+from core.errors import EngineUnreachable, NotConfigured
 from core.log import clean
 from core.protocol.agent import CreateServer
 from core.tokens import new_node_token
@@ -166,3 +167,15 @@ async def test_every_secret_of_the_settings_is_kept_out_of_the_log(tmp_path: Pat
     assert list(secrets_of(wanted)) == ["s" * 64]
     async with standing(new_node_token()) as panel, running(config(panel, tmp_path)):
         assert panel.token.secret not in clean(f"it is {panel.token.secret}")
+
+
+async def test_missing_settings_are_told_before_a_missing_engine(tmp_path: Path) -> None:
+    async with standing(new_node_token()) as panel:
+        wanted = config(panel, tmp_path).model_copy(update={"docker": DockerSection(host=f"unix://{tmp_path}/nobody.sock")})
+        with pytest.raises(NotConfigured, match="does not know its control plane") as caught:
+            async with running(wanted.model_copy(update={"remote": wanted.remote.model_copy(update={"url": ""})})):
+                pass
+        assert "aerie agent configure" in caught.value.hint
+        with pytest.raises(EngineUnreachable):
+            async with running(wanted):
+                pass
