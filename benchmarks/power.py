@@ -40,6 +40,7 @@ async def through_docker(host: str, verb: str, uuid: str) -> float:
 async def through_agent(agent: Agent, http: aiohttp.ClientSession, action: str, uuid: str) -> float:
     server = agent.manager.get(uuid)
     wanted = ServerState.RUNNING if action == "start" else ServerState.OFFLINE
+    said = server.console.last_seq
     with server.events.listen() as events:
         begun = time.monotonic()
         async with http.post(f"/api/servers/{uuid}/power", json={"action": action}) as answer:
@@ -47,9 +48,10 @@ async def through_agent(agent: Agent, http: aiohttp.ClientSession, action: str, 
         async with asyncio.timeout(60):
             while server.state is not wanted:
                 await events.drain()
+                assert server.power_busy or server.state is wanted, server.reason
         took = time.monotonic() - begun
         async with asyncio.timeout(60):
-            while server.power_busy:
+            while server.power_busy or (action == "start" and server.console.last_seq == said):  # before, nothing heeds SIGTERM
                 await asyncio.sleep(0.005)
     return took
 

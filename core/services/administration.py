@@ -117,14 +117,29 @@ class Administration:
         return server
 
     async def suspend(self, actor: Actor, server_id: int, *, suspended: bool) -> None:
-        """Suspend a server, whose node then stops it, or lift that. The same twice changes nothing. Raises NotFound."""
-        status = ServerStatus.SUSPENDED.value
+        """Suspend a server, whose node then stops it, or lift that. The same twice changes nothing. Raises NotFound.
+
+        Its node goes on with an installation meanwhile, and says whether one is under way still when the suspension ends.
+        """
+        status, installing = ServerStatus.SUSPENDED.value, ServerStatus.INSTALLING.value
         server = await self._whole(server_id)
         if (server.status == status) is suspended:
             return
-        await self._change(server_id, {"status": status if suspended else None})
+        under_way = not suspended and await self._installing(server)
+        await self._change(server_id, {"status": status if suspended else installing if under_way else None})
+        if under_way and not await self._installing(server):  # it ended just now, and was told before we wrote
+            async with self._database.begin() as session:
+                await session.execute(update(Server).where(Server.id == server_id, Server.status == installing).values(status=None))
         await self._activity.write(actor, f"admin:server.{'suspend' if suspended else 'unsuspend'}", server)
         await self._told(server_id)
+
+    async def _installing(self, server: Server) -> bool:
+        """Whether its node says so. One that cannot be asked, or is no agent of ours, does not."""
+        try:
+            told = await self._nodes.client(server.node).server(server.uuid)
+        except AerieError:
+            return False
+        return told.aerie is not None and told.aerie.installing
 
     async def _user(self, user_id: int) -> User | None:
         async with self._database.session() as session:

@@ -28,6 +28,8 @@ class FakeServer:
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     typed: list[str] = field(default_factory=list)
     signals: list[str] = field(default_factory=list)
+    installing: bool = False
+    """What its description says of that."""
     installs: list[str] = field(default_factory=list)
     """`install` and `reinstall`, as they were asked for."""
     script: asyncio.Task[None] | None = None
@@ -153,7 +155,8 @@ class FakeNode:
     async def _one(self, request: web.Request) -> web.Response:
         server = self._of(request)
         usage = {"state": server.state, "uptime": self._uptime(server)}
-        return web.json_response({"state": server.state, "utilization": usage, "configuration": {"uuid": request.match_info["uuid"]}})
+        body = {"state": server.state, "utilization": usage, "configuration": {"uuid": request.match_info["uuid"]}}
+        return web.json_response({**body, "aerie": {"installing": server.installing}} if self.ours else body)
 
     def _uptime(self, server: FakeServer) -> int:
         """Milliseconds that its process has run."""

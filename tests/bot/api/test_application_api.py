@@ -321,3 +321,17 @@ async def test_suspending_twice_is_suspending_once(ring: Ring) -> None:
     rows, total = await ring.stage.services.directory.activities(server=ring.server, event="suspend")
     assert total == 2
     assert {row.actor_kind for row in rows} == {"api_key"}
+
+
+async def test_a_server_suspended_while_it_is_installed_is_being_installed_still_when_that_ends(ring: Ring) -> None:
+    uuid = ring.server.uuid
+    ring.stage.fake.servers[uuid].installing = True
+    for verb, status in (("suspend", "suspended"), ("unsuspend", "installing")):
+        assert (await ring.call("admin", "POST", f"{SERVERS}/{ring.server.id}/{verb}"))[0] == 204
+        assert (await ring.stage.services.servers.get(uuid)).status == status
+    ring.stage.fake.servers[uuid].installing = False
+    node = (await ring.stage.services.servers.get(uuid)).node
+    await ring.stage.services.servers.report_install(uuid, node, successful=True, reinstall=False)
+    for verb in ("suspend", "unsuspend"):
+        assert (await ring.call("admin", "POST", f"{SERVERS}/{ring.server.id}/{verb}"))[0] == 204
+    assert (await ring.stage.services.servers.get(uuid)).status is None
