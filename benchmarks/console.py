@@ -97,8 +97,8 @@ class Flood:
             while self.server.state is not ServerState.OFFLINE:
                 await asyncio.sleep(0.02)
 
-    def go(self) -> float:
-        (self.server.folder / "go").touch()
+    def go(self, folder: Path) -> float:
+        (folder / "go").touch()
         return time.monotonic()
 
     async def through_agent(self, clients: int) -> float:
@@ -112,7 +112,7 @@ class Flood:
         assert reader.stdout is not None
         for _ in range(clients):
             await reader.stdout.readline()
-        self.go()
+        self.go(self.server.folder)
         out, _ = await reader.communicate()
         results = json.loads(out.decode().strip().splitlines()[-1])
         self.lost += sum(result["lost"] for result in results)
@@ -125,10 +125,12 @@ class Flood:
         Timed like the clients, from the first output to the last, by what the kernel counts as written by it: waiting for its end would
         add the container's own end.
         """
-        (self.server.folder / "go").unlink(missing_ok=True)
         alike = self.server.configuration.model_copy(deep=True)
         alike.settings.uuid = str(uuid4())  # a stranger to the agent, which would read along otherwise
-        await self.runtime.create(alike, self.server.folder)
+        folder = self.server.folder.parent / alike.settings.uuid  # its user is another one, too
+        folder.mkdir()
+        folder.chmod(0o777)
+        await self.runtime.create(alike, folder)
         await self.runtime.start(alike.settings.uuid)
         with Path(os.devnull).open("wb") as null:
             attach = await asyncio.create_subprocess_exec(
@@ -137,7 +139,7 @@ class Flood:
         await asyncio.sleep(1.0)
         counters = Path(f"/proc/{attach.pid}/io")
         before = written(counters)
-        self.go()
+        self.go(folder)
         first = 0.0
         async with asyncio.timeout(60):
             while (count := written(counters) - before) < BYTES:
