@@ -187,6 +187,7 @@ class DockerRuntime:
     async def _place(self, configuration: ServerConfiguration) -> Place:
         """What is the server's own, which exists afterwards."""
         settings = configuration.settings
+        await asyncio.wait_for(network.ensure(self.docker, self._config.docker), PATIENCE)  # somebody may have removed it
         own = await asyncio.wait_for(self.networks.ensure(self.docker, settings), PATIENCE)
         if self._rootless:
             return Place(user=ROOTLESS_USER, network=own)

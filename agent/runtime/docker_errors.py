@@ -47,6 +47,10 @@ def meaning(status: int, words: str, image: str) -> RuntimeFailure:
             f"Port {port} is already taken on the node." if port else "One of the server's ports is already taken on the node.",
             hint="Stop what uses it, or give the server another allocation.",
         )
+    if "cannot assign requested address" in low:
+        return RuntimeFailure("One of the server's addresses is not this node's.", hint="Give the server an allocation of this node.")
+    if "requested cpus are not available" in low:
+        return RuntimeFailure("It is pinned to threads that this node does not have.", hint="Correct the CPU pinning in its limits.")
     if image and (status == 404 or "no such image" in low or "not found" in low or "manifest unknown" in low):
         return ImageUnavailable(f"The image {image} does not exist.", hint="Correct the server's image.")
     if status == 404 or (status == 409 and "is not running" in low) or any(words in low for words in _GONE_FOR_PODMAN):
