@@ -208,7 +208,7 @@ async def a_source(ada: Person) -> str:
 
 async def test_a_bot_started_first_waits_for_mariadb_and_then_for_redis(tmp_path: Path, services: Services) -> None:
     async with scene(tmp_path, services) as it:
-        address = rf"mysql\+aiomysql://aerie:\*\*\*@127\.0\.0\.1:{services.mariadb_port}/"
+        address = rf"mysql\+aiomysql://aerie:•••@127\.0\.0\.1:{services.mariadb_port}/"
         await it.bot.says(rf"The database {address}\S+ does not answer: .*Trying again")
         await services.start_mariadb()
         await it.bot.says(rf"Redis does not answer: .*{services.redis_port}.*Trying again")
