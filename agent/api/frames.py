@@ -10,10 +10,10 @@ import orjson
 from agent.server.console import Batch
 from core.protocol.socket import Outbound
 
-LINES_PER_FRAME = 2_000
-WEIGHT_PER_FRAME = 4_000
-"""About a megabyte of long lines."""
-KEPT = 32
+LINES_PER_FRAME = 1_000
+WEIGHT_PER_FRAME = 2_000
+"""About half a megabyte of long lines; what a slow reader has not taken yet is held once for each reader."""
+KEPT = 16
 """Encoded groups that are remembered for the next socket."""
 _LINE_HEAD = orjson.dumps({"event": Outbound.CONSOLE_OUTPUT.value, "args": []})[:-2]
 _LINE_TAIL = b"]}"
