@@ -1,8 +1,9 @@
 """What measuring costs: CPU seconds of the agent that measures 50 running containers each second, beside Docker's stats stream for them.
 
 Yardstick: a program that follows Docker's stats stream of the same 50 containers and calculates the same figures. Counted on both sides:
-the program, dockerd, containerd and the containers' shims. Rounds alternate; sums are compared. The agent's side is all the agent does
-meanwhile, with every figure sent to a WebSocket for five of the servers. Needs a Docker Engine on this machine: `make bench NAME=stats`.
+the program, and what dockerd, containerd and the containers' shims use more than when nobody asks. Rounds alternate; medians are compared.
+The agent's side is all the agent does meanwhile, with every figure sent to a WebSocket for five of the servers. Needs a Docker Engine on
+this machine: `make bench NAME=stats`.
 """
 
 import argparse
@@ -109,14 +110,16 @@ async def main(count: int, seconds: float, rounds: int) -> None:
         shown = [await docker.containers.container(uuid).show() for uuid in those.uuids]
         await docker.close()
         scale = Scale(engine_pids(host, [one["State"]["Pid"] for one in shown]))
-        mine, yard = [], []
+        mine, yard, idle = [], [], []
         for number in range(rounds):
+            idle.append((await scale.weigh(os.getpid(), seconds))[1])
             yard.append(await theirs(those, scale, seconds))
             mine.append(await ours(those, scale, seconds))
-            for name, (program, engine) in (("docker's stream", yard[-1]), ("agent", mine[-1])):
+            for name, (program, engine) in (("nobody", (0.0, idle[-1])), ("docker's stream", yard[-1]), ("agent", mine[-1])):
                 print(f"round {number + 1}: {name}: program {program:.2f} s, engine {engine:.2f} s", flush=True)
-    base = statistics.median(program + engine for program, engine in yard)
-    cost = statistics.median(program + engine for program, engine in mine)
+    alone = statistics.median(idle)
+    base = statistics.median(program + max(0.0, engine - alone) for program, engine in yard)
+    cost = statistics.median(program + max(0.0, engine - alone) for program, engine in mine)
     report = {
         "benchmark": "stats",
         "ratios": {"cpu_over_docker_stats": round(cost / base, 4)},
@@ -124,6 +127,7 @@ async def main(count: int, seconds: float, rounds: int) -> None:
             "cpu_s": round(cost, 3),
             "agent_cpu_s": round(statistics.median(program for program, _ in mine), 3),
             "engine_cpu_s": round(statistics.median(engine for _, engine in mine), 3),
+            "engine_idle_cpu_s": round(alone, 3),
             "servers": count,
             "seconds": seconds,
         },
