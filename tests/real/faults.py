@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import aiohttp
@@ -50,13 +51,20 @@ done
 """
 
 
+class QuietEngine(PrivateEngine):
+    """Leaves the machine's packet filter alone: a dockerd that starts takes the rules of all others on the machine away for a moment."""
+
+    def _attempts(self) -> list[list[str]]:
+        return [[driver, "--iptables=false"] for driver in dict.fromkeys(options[0] for options in super()._attempts())]
+
+
 @contextmanager
 def own_engine() -> Iterator[PrivateEngine]:
     """A dockerd that nobody else uses, gone with all it held afterwards."""
     if os.geteuid() != 0 or debian.which("dockerd") is None:
         pytest.skip("an engine of the test's own needs root and dockerd")
     folder = Path(tempfile.mkdtemp(prefix="aerie-faults-"))
-    engine = PrivateEngine(opened_up(folder) / "engine")
+    engine = QuietEngine(opened_up(folder) / "engine")
     try:
         engine.start()
         yield engine
@@ -170,6 +178,7 @@ class Scene:
         file, log = self.folder / "agent.toml", self.folder / f"agent-{self._runs}.log"
         tables = (f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in of.items()) for name, of in sections.items())
         file.write_text("\n".join(tables))
+        file.chmod(0o600)
         with log.open("wb") as out:
             child = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "agent", "--config", str(file), cwd=ROOT, stdout=out, stderr=out
@@ -224,14 +233,17 @@ class Scene:
         """A task that ends when the engine tells of this action of the container called so."""
         reached, begun = asyncio.Event(), asyncio.Event()
 
-        docker = Docker(url=self.host)
-
         async def follow() -> None:
             filters = json.dumps({"type": ["container"], "event": [action], "container": [name]})
-            async with docker._query("events", params={"filters": filters}) as answer:
+            reader, writer = await asyncio.open_unix_connection(self.host.removeprefix("unix://"))
+            try:
+                writer.write(f"GET /events?{urlencode({'filters': filters})} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+                await reader.readuntil(b"\r\n\r\n")
                 begun.set()
-                await answer.content.readline()
+                await reader.readline()
                 reached.set()
+            finally:
+                writer.close()
 
         async def wait() -> None:
             async with asyncio.timeout(PATIENCE):
@@ -246,7 +258,6 @@ class Scene:
             for task in (following, waiting):
                 task.cancel()
             await asyncio.gather(following, waiting, return_exceptions=True)
-            await docker.close()
 
 
 @asynccontextmanager
