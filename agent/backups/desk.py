@@ -107,7 +107,7 @@ class BackupDesk:
 
     def forget(self, server: str) -> None:
         """A server was deleted: what is under way for it ends."""
-        restore.note_path(self.store, server).unlink(missing_ok=True)
+        self._tasks.spawn("forget a restore", asyncio.to_thread(restore.note_path(self.store, server).unlink, missing_ok=True))
         if (ending := self._busy.get(server)) is not None:
             ending.set()
 
