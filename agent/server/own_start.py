@@ -11,12 +11,14 @@ from collections.abc import Callable
 from agent.server.power import PowerQueue
 from agent.server.start_gate import SHARE_SECONDS, StartGate
 from core.clock import Clock
-from core.errors import AerieError, EngineUnreachable
+from core.errors import AerieError, Conflict, EngineUnreachable, ServerBusy, ServerSuspended
 from core.supervise import Supervisor
 from core.vocabulary import PowerSignal
 
 _AGAIN_SECONDS = 2.0
 """Between two tries while the engine is away."""
+_TRIES = 15
+"""How often it is tried while the server is neither on nor off."""
 
 
 class OwnStart:
@@ -59,7 +61,7 @@ class OwnStart:
             waiting.cancel()
 
     async def _start(self, wait: float) -> None:
-        me = asyncio.current_task()
+        me, refused = asyncio.current_task(), 0
         await self._clock.sleep(wait)
         await self._queue.idle()
         while True:
@@ -67,14 +69,24 @@ class OwnStart:
                 self._sent = True
                 try:
                     signal_id = self._power(PowerSignal.START)
+                except (ServerBusy, ServerSuspended):
+                    return
+                except Conflict:
+                    refused += 1  # between two states still, maybe until an engine that is away says how it stands
+                    signal_id = ""
                 except AerieError:
                     return
                 self._waiting = me  # `power` forgot us; from here on another's signal shall end us
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(SHARE_SECONDS):
-                        await self._queue.idle()
+                if signal_id:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(SHARE_SECONDS):
+                            await self._queue.idle()
             await self._queue.idle()
             end = self._queue.last_end
+            if not signal_id and refused < _TRIES and self._waiting is me:
+                self._sent = False
+                await self._clock.sleep(_AGAIN_SECONDS)
+                continue
             if end is None or end.signal_id != signal_id or end.code != EngineUnreachable.code or self._waiting is not me:
                 return
             self._sent = False  # the engine is away: it will be back
