@@ -19,7 +19,7 @@ from tests.real.places import opened_up
 from tests.real.test_docker_runtime import GAME
 from tests.real.test_install import until
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 
 FOREVER = GAME.replace("echo ready", "echo ready; echo started under Wings")
 
@@ -75,6 +75,7 @@ def wings(panel: Panel, tmp_path: Path) -> Path:
         "  user:\n    uid: 988\n    gid: 988\n  sftp:\n    bind_address: 127.0.0.1\n    bind_port: 0\n"
         "docker:\n  network:\n    name: bridge\n    network_mode: bridge\n"
     )
+    file.chmod(0o600)
     return file
 
 

@@ -66,7 +66,8 @@ def settings(podman: Podman, panel: Panel, folder: Path, network: str) -> dict[s
     return {
         "api": {"host": "127.0.0.1", "port": 0},
         "remote": {"url": panel.url, "token_id": panel.token.id, "token": panel.token.secret, "timeout": 5},
-        "docker": {"host": podman.host, "network": network, "network_subnet": ""},
+        # addresses of its own: another engine of this machine gives out those of the default pool meanwhile
+        "docker": {"host": podman.host, "network": network, "network_subnet": "", "network_pool": "10.214.0.0/16"},
         "system": {"root_directory": str(folder / "root"), "data": str(folder / "root" / "volumes")},
         "sftp": {"enabled": False},
     }
