@@ -12,6 +12,7 @@ from aiodocker import Docker, DockerError
 
 from agent.runtime import meters
 from agent.runtime.cgroup import CgroupMeter
+from agent.runtime.container import LABEL
 from agent.runtime.docker import DockerRuntime
 from core.clock import SystemClock
 from core.config import AgentConfig
@@ -45,6 +46,7 @@ async def test_a_container_is_measured_by_its_cgroup_and_by_the_engine_alike_thr
     body: dict[str, Any] = {
         "Image": next(iter(demo_images.values())).removeprefix("~"),
         "Cmd": ["/bin/sh", "-c", "while :; do sleep 1; done"],
+        "Labels": {LABEL: uuid},
         "HostConfig": {"Memory": 128_000_000, "NanoCpus": 500_000_000, "NetworkMode": "none"},
     }
     container = await engine.containers.run(body, name=uuid)
@@ -60,7 +62,7 @@ async def test_a_container_is_measured_by_its_cgroup_and_by_the_engine_alike_thr
         asked = clock.monotonic()
         await container.kill()
         await container.wait()
-        await container.start()  # nobody hears of it, since it lacks our labels: its cgroup tells
+        await container.start()  # neither runtime made it, so neither heeds its events: its cgroup tells
         pid = (await container.show())["State"]["Pid"]
         await until(lambda: near.samples([uuid]) and near._meters._lives[uuid].pid == pid)
         assert near.samples([uuid])[uuid].uptime_ms <= (clock.monotonic() - asked) * 1000 + 1000
