@@ -7,6 +7,7 @@ line, before anything is dropped. Control characters stay in (viewers decide); l
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from agent.history.escapes import ANSI
 from agent.history.history import Book
@@ -181,7 +182,7 @@ class Console:
         """The process's own newest lines, by which a later agent finds its place in the engine's log."""
         self._throttled = False
         self._splitter = LineSplitter()
-        self._ring: deque[str] = deque()
+        self._ring: deque[str] = deque(maxlen=RING_LINES)
         self._ring_bytes = 0
         self.fanout: Fanout[Batch] = Fanout(size_of=lambda batch: batch.weight)
 
@@ -270,9 +271,11 @@ class Console:
         if len(kept) == RING_LINES:
             self._ring.clear()
             self._ring_bytes = 0
+        if (over := len(self._ring) + len(kept) - RING_LINES) > 0:  # those that are about to fall out; no loop of ours, in a flood
+            self._ring_bytes -= sum(map(len, islice(self._ring, over)))
         self._ring.extend(kept)
         self._ring_bytes += sum(map(len, kept))
-        while len(self._ring) > RING_LINES or (self._ring_bytes > RING_BYTES and len(self._ring) > 1):
+        while self._ring_bytes > RING_BYTES and len(self._ring) > 1:
             self._ring_bytes -= len(self._ring.popleft())
 
     def history(self, count: int) -> list[str]:
