@@ -4,9 +4,12 @@ Run by hand without them, a test that asks for one is skipped with the reason; u
 """
 
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, make_url, text
 
 from demo import images
 from setup.engine_api import EngineApi
@@ -41,6 +44,22 @@ def demo_images(docker_host: str) -> dict[str, str]:
 def mariadb_url() -> str:
     """SQLAlchemy URL of an empty MariaDB database whose user may make others."""
     return _named("AERIE_TEST_MARIADB_URL", "MariaDB")
+
+
+@pytest.fixture
+def database_url(mariadb_url: str) -> Iterator[str]:
+    """A MariaDB database of the test's own."""
+    name = f"aerie_test_{secrets.token_hex(6)}"
+    given = make_url(mariadb_url)
+    engine = create_engine(given.set(drivername="mysql+pymysql"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield given.set(drivername="mysql+aiomysql", database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name}"))
+        engine.dispose()
 
 
 @pytest.fixture(scope="session")

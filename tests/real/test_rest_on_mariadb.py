@@ -1,10 +1,8 @@
 """The REST APIs once more, on MariaDB."""
 
-import secrets
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 from tests.bot.api.keyring import Ring, keyring
 from tests.bot.api.test_application_api import (
@@ -26,17 +24,7 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-async def ring(mariadb_url: str) -> AsyncIterator[Ring]:
-    """The floor of the REST tests, in a database of this test's own."""
-    name = f"aerie_test_{secrets.token_hex(6)}"
-    given = make_url(mariadb_url)
-    engine = create_engine(given.set(drivername="mysql+pymysql"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        async with keyring(given.set(drivername="mysql+aiomysql", database=name).render_as_string(hide_password=False)) as ready:
-            yield ready
-    finally:
-        with engine.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name}"))
-        engine.dispose()
+async def ring(database_url: str) -> AsyncIterator[Ring]:
+    """The floor of the REST tests, on MariaDB."""
+    async with keyring(database_url) as ready:
+        yield ready

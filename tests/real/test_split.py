@@ -2,17 +2,15 @@
 
 import asyncio
 import json
-import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 from core.actor import Actor
 from core.clock import SystemClock
@@ -41,22 +39,6 @@ EGG = {
     "scripts": {"installation": {"script": "", "container": "none", "entrypoint": "sh"}},
     "variables": [],
 }
-
-
-@pytest.fixture
-def database_url(mariadb_url: str) -> Iterator[str]:
-    """A database of this test's own."""
-    name = f"aerie_split_{secrets.token_hex(6)}"
-    given = make_url(mariadb_url)
-    engine = create_engine(given.set(drivername="mysql+pymysql"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        yield given.set(drivername="mysql+aiomysql", database=name).render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name}"))
-        engine.dispose()
 
 
 def _free() -> int:
