@@ -8,6 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from agent.filesystem import trees
+from agent.filesystem.replacement import Replacement
+from agent.filesystem.root import normal
 from agent.filesystem.rooted import Rooted
 from agent.server.server import Server
 from core.errors import BadRequest, Conflict, ServerBusy
@@ -66,6 +69,13 @@ class FileDesk:
     def _step(files: Rooted, job: Callable[[], T]) -> T:
         with files.rights():
             return job()
+
+
+def begin_replacement(server: Server, files: Rooted, path: bytes, size: int = 0) -> Replacement:
+    """In a thread: new contents for a file, its folders made where they are missing. Raises as `Replacement`."""
+    server.volume.count_first()
+    trees.make_folders(files, normal(path).rpartition(b"/")[0])
+    return Replacement(files, path, size=size)
 
 
 def check_free(server: Server) -> None:

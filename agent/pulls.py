@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from agent.fetching import Fetched, Fetcher, NotFetched
-from agent.files import FileDesk, base_name, check_free
-from agent.filesystem import trees
+from agent.files import FileDesk, base_name, begin_replacement, check_free
 from agent.filesystem.listing import Entry, entry_of
-from agent.filesystem.replacement import Replacement
 from agent.filesystem.root import normal
 from agent.filesystem.rooted import Rooted
 from agent.server.server import Server
@@ -121,12 +119,7 @@ class Pulls:
                 files.close()
 
     async def _write(self, server: Server, files: Rooted, path: bytes, fetched: Fetched, pull: Pull) -> Entry:
-        def begin() -> Replacement:
-            server.volume.count_first()
-            trees.make_folders(files, path.rpartition(b"/")[0])
-            return Replacement(files, path, size=fetched.size or 0)
-
-        replacement = await self._desk.step(files, begin)
+        replacement = await self._desk.step(files, partial(begin_replacement, server, files, path, fetched.size or 0))
         try:
             async for chunk in fetched.chunks(self._most):
                 await self._desk.step(files, partial(replacement.write, chunk))

@@ -17,7 +17,6 @@ from agent.api.system import read
 from agent.backups import read as reading
 from agent.backups.manifest import Summary
 from agent.backups.store import proper
-from core.errors import NotFound
 from core.protocol.backups import BackupEntry, BackupProven, BackupShown, MakeBackup, RestoreBackup
 from core.protocol.signed import Purpose
 
@@ -71,7 +70,7 @@ async def index(request: web.Request) -> web.Response:
 
 async def browse(request: web.Request) -> web.Response:
     """`GET …/backups/{backup}/files?directory=/`: what lies in one folder of a backup, folders first."""
-    _, path = await _listed(request)
+    _, _, path = await _listed(request)
     folders, files = await asyncio.to_thread(reading.listing, path, request.query.get("directory", "/"))
     entries = [BackupEntry(name=_clean(name), kind="folder") for name in sorted(folders)]
     entries += [
@@ -85,9 +84,8 @@ async def browse(request: web.Request) -> web.Response:
 
 async def contents(request: web.Request) -> web.StreamResponse:
     """`GET …/backups/{backup}/contents?file=p`: one file out of a backup; the connection breaks when it is not what was kept."""
-    known, path = await _listed(request)
+    archive, known, path = await _listed(request)
     wanted = await asyncio.to_thread(reading.find, path, request.query.get("file", ""))
-    archive, _ = await asyncio.to_thread(request.app[BACKUPS].store.find, known.server, known.backup)
     descriptor = await asyncio.to_thread(os.open, archive, os.O_RDONLY | os.O_CLOEXEC)
     try:
         portions = reading.one_file(reading.read_at(descriptor), known, wanted)
@@ -111,12 +109,11 @@ async def prove(request: web.Request) -> web.Response:
     return json_response(BackupProven(files=known.files, proven_at=known.proven_at).model_dump(mode="json"))
 
 
-async def _listed(request: web.Request) -> tuple[Summary, Path]:
+async def _listed(request: web.Request) -> tuple[Path, Summary, Path]:
+    """A backup's archive, its summary and the file of its list. Raises NotFound."""
     store, backup = request.app[BACKUPS].store, proper(request.match_info["backup"])
-    _, known = await asyncio.to_thread(store.find, named(request).uuid, backup)
-    if known is None:
-        raise NotFound("The backup has no list of its files; it may have been made by Wings.")
-    return known, store.manifest(backup)
+    archive, known = await asyncio.to_thread(store.listed, named(request).uuid, backup)
+    return archive, known, store.manifest(backup)
 
 
 def _shown(known: Summary) -> BackupShown:

@@ -20,11 +20,10 @@ from agent.api.errors import json_response
 from agent.api.keys import FILES
 from agent.api.servers import named
 from agent.api.system import read
-from agent.files import check_free
+from agent.files import begin_replacement, check_free
 from agent.filesystem import trees
 from agent.filesystem.listing import Entry, entries, entry_of
 from agent.filesystem.refusals import NotRegular, OutsideRoot, QuotaExceeded
-from agent.filesystem.replacement import Replacement
 from agent.filesystem.root import normal
 from agent.filesystem.rooted import Rooted
 from agent.server.server import Server
@@ -133,13 +132,7 @@ async def write(request: web.Request) -> web.Response:
 async def receive(request: web.Request, server: Server, files: Rooted, path: bytes, size: int) -> None:
     """The request's body becomes the file's contents. Raises BadRequest when it ends early."""
     desk = request.app[FILES]
-
-    def begin() -> Replacement:
-        server.volume.count_first()
-        trees.make_folders(files, normal(path).rpartition(b"/")[0])
-        return Replacement(files, path, size=size)
-
-    replacement = await desk.step(files, begin)
+    replacement = await desk.step(files, partial(begin_replacement, server, files, path, size))
     try:
         left = size
         while left:

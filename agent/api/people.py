@@ -13,11 +13,9 @@ from agent.api.files import BODY_SECONDS, PORTION, attachment, below, raw, send_
 from agent.api.keys import CLOCK, CONFIG, FILES, OUTBOX
 from agent.api.signed_urls import opened
 from agent.api.websocket import PROXIES
-from agent.files import base_name, check_free
-from agent.filesystem import trees
+from agent.files import base_name, begin_replacement, check_free
 from agent.filesystem.listing import entry_of
 from agent.filesystem.refusals import NotRegular
-from agent.filesystem.replacement import Replacement
 from agent.filesystem.root import normal
 from agent.filesystem.rooted import Rooted
 from agent.server.server import Server
@@ -102,13 +100,7 @@ def check_open(server: Server) -> None:
 
 async def _take(request: web.Request, server: Server, files: Rooted, path: bytes, part: BodyPartReader, limit: int) -> None:
     desk = request.app[FILES]
-
-    def begin() -> Replacement:
-        server.volume.count_first()
-        trees.make_folders(files, normal(path).rpartition(b"/")[0])
-        return Replacement(files, path)
-
-    replacement = await desk.step(files, begin)
+    replacement = await desk.step(files, partial(begin_replacement, server, files, path))
     try:
         while data := await _in_time(part.read_chunk(PORTION)):
             if replacement.written + len(data) > limit:

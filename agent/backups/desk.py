@@ -24,7 +24,7 @@ from agent.server.server import Server
 from agent.server.standing import DaemonNotice
 from core.agent_settings import BackupSection
 from core.clock import Clock
-from core.errors import AerieError, BadRequest, Conflict, NotFound
+from core.errors import AerieError, BadRequest, Conflict
 from core.protocol.backups import BackupCompleted, BackupStatus, RestoreStatus, UploadedPart
 from core.protocol.socket import Outbound
 from core.supervise import Supervisor
@@ -68,16 +68,14 @@ class BackupDesk:
     def begin(self, server: Server, backup: str, adapter: str, ignore: str) -> None:
         """Make a backup in the background. Raises Invalid, BadRequest, Conflict, ServerBusy now; the result is reported."""
         proper(backup)
-        if adapter not in (WINGS, S3):
-            raise BadRequest(f"This node makes no backups of the kind {adapter[:40]!r}.", hint="Use wings or s3.")
+        _check_kind(adapter, "makes")
         self._enter(server, "A backup of the server is being made already.")
         self._tasks.spawn("backup", self._make(server, backup, adapter, ignore))
 
     async def begin_restore(self, server: Server, backup: str, adapter: str, url: str, *, truncate: bool) -> None:
         """Put a backup back in the background. Raises Invalid, BadRequest, NotFound, Conflict, ServerBusy now; the result is reported."""
         proper(backup)
-        if adapter not in (WINGS, S3):
-            raise BadRequest(f"This node restores no backups of the kind {adapter[:40]!r}.", hint="Use wings or s3.")
+        _check_kind(adapter, "restores")
         if adapter == S3 and not url:
             raise BadRequest("A restore from S3 needs the backup's address.")
         if adapter != S3:
@@ -96,9 +94,7 @@ class BackupDesk:
 
     async def prove(self, server: str, backup: str) -> Summary:
         """Read a backup whole and hold it against its list; answers it with the time of the proof. Raises Torn, NotFound."""
-        archive, known = await asyncio.to_thread(self.store.find, server, proper(backup))
-        if known is None:
-            raise NotFound("The backup has no list of its files; it may have been made by Wings.")
+        archive, known = await asyncio.to_thread(self.store.listed, server, proper(backup))
         path = self.store.manifest(backup)
         await asyncio.to_thread(read.prove, archive, path, known)
         known.proven_at = self._clock.now()
@@ -343,3 +339,9 @@ class BackupDesk:
         except AerieError as error:
             log.error("%s", error)
         server.events.publish(DaemonNotice(Outbound.BACKUP_RESTORE_COMPLETED, ""))
+
+
+def _check_kind(adapter: str, does: str) -> None:
+    """Raises BadRequest."""
+    if adapter not in (WINGS, S3):
+        raise BadRequest(f"This node {does} no backups of the kind {adapter[:40]!r}.", hint="Use wings or s3.")

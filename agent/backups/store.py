@@ -60,6 +60,13 @@ class Store:
             raise NotFound("This node has no such backup.")
         return path, known
 
+    def listed(self, server: str, backup: str) -> tuple[Path, Summary]:
+        """As `find`, for what needs the list of the files. Raises NotFound for an archive without one, too."""
+        path, known = self.find(server, backup)
+        if known is None:
+            raise NotFound("The backup has no list of its files; it may have been made by Wings.")
+        return path, known
+
     def delete(self, server: str, backup: str) -> None:
         """Raises NotFound."""
         path, _ = self.find(server, backup)
