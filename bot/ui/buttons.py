@@ -77,6 +77,15 @@ class ServerButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"{
             await errors.tell(interaction, error)
 
 
+async def turn(interaction: Interaction, page: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+    """Put another page in a message's place; `page` gives its fields. Failures are told, as everywhere here."""
+    try:
+        await interaction.response.defer()
+        await interaction.edit_original_response(**await page())
+    except Exception as error:  # noqa: BLE001 — discord.py would swallow it and the person would see "interaction failed"
+        await errors.tell(interaction, error)
+
+
 class OldButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"ae(?!1:)\w{0,8}:.{0,90}"):
     """Buttons of other versions, answered politely."""
 

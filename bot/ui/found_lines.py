@@ -10,9 +10,9 @@ from typing import Any, Self
 import discord
 
 from bot.client import AerieClient
-from bot.ui import ansi, errors
+from bot.ui import ansi
 from bot.ui.asker import actor_of
-from bot.ui.buttons import VERSION
+from bot.ui.buttons import VERSION, turn
 from bot.ui.text import CONTENT, clip, code, fence, plain
 from core.protocol.history import HistoryLine
 from core.services.console import MOST_SOUGHT, Finding
@@ -55,11 +55,7 @@ class LinesButton(
         return cls(Ask(match["server"], int(match["since"]), match["cursor"], match["text"]), "…")
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        try:
-            await interaction.response.defer()
-            await interaction.edit_original_response(**await shown(interaction, self.ask))
-        except Exception as error:  # noqa: BLE001 — discord.py would swallow it and the person would see "interaction failed"
-            await errors.tell(interaction, error)
+        await turn(interaction, lambda: shown(interaction, self.ask))
 
 
 async def shown(interaction: Interaction, ask: Ask) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from typing import Any, Self
 import discord
 
 from bot.client import AerieClient
-from bot.ui import errors
 from bot.ui.asker import actor_of
-from bot.ui.buttons import VERSION
+from bot.ui.buttons import VERSION, turn
 from bot.ui.happenings import sentence_of
 from core.services.activity import ActivityPage
 
@@ -54,11 +53,7 @@ class PageButton(
         return cls(Ask(match["way"], int(match["edge"]), match["server"], int(match["person"]), match["event"]), "…")
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        try:
-            await interaction.response.defer()
-            await interaction.edit_original_response(**await shown(interaction, self.ask))
-        except Exception as error:  # noqa: BLE001 — discord.py would swallow it and the person would see "interaction failed"
-            await errors.tell(interaction, error)
+        await turn(interaction, lambda: shown(interaction, self.ask))
 
 
 async def shown(interaction: Interaction, ask: Ask) -> dict[str, Any]:
