@@ -28,7 +28,7 @@ from core.protocol.socket import (
 )
 from core.protocol.stream import Ask, Topic
 from core.rpc import stream as limits
-from core.rpc.client import CONNECT_LIMIT, TOTAL_LIMIT, NodeClient, headers_of, refused, unreachable
+from core.rpc.client import NodeClient, refused, unreachable
 from core.rpc.stream import Lost, Notice, Opened, Status, StreamFrame
 from core.supervise import Supervisor
 from core.vocabulary import ServerState
@@ -109,22 +109,13 @@ class NodeStream:
     async def _one_connection(self) -> AsyncIterator[tuple[str, StreamFrame]]:
         address = self._client.address
         try:
-            async with asyncio.timeout(TOTAL_LIMIT):
-                socket = await self._client.session.ws_connect(
-                    f"{address.url}/api/aerie/stream",
-                    headers=headers_of(address),
-                    heartbeat=limits.BEAT,
-                    max_msg_size=limits.MOST_BYTES,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=CONNECT_LIMIT),
-                )
+            socket = await limits.socket_at(self._client, "/api/aerie/stream")
         except aiohttp.WSServerHandshakeError as error:
             if error.status in (404, 405):
                 raise StreamMissing from error
             if error.status in (401, 403):
                 raise refused(address) from error
             raise NodeUnreachable(f"The node {address.name} would not open its stream (status {error.status}).") from error
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise unreachable(address, error) from error
         self._socket = socket
         self._asked, self._asked_consoles = set(), set()
         self._changed.set()

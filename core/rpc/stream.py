@@ -78,6 +78,24 @@ class Notice:
 StreamFrame = StateChange | PowerProgress | StatsFrame | ConsoleBatch | CrashReport | Status | Notice | Opened | Lost
 
 
+async def socket_at(client: NodeClient, path: str) -> aiohttp.ClientWebSocketResponse:
+    """Open a socket at a node. Raises NodeUnreachable, and WSServerHandshakeError for what the node would not open."""
+    address = client.address
+    try:
+        async with asyncio.timeout(TOTAL_LIMIT):
+            return await client.session.ws_connect(
+                address.url + path,
+                headers=headers_of(address),
+                heartbeat=BEAT,
+                max_msg_size=MOST_BYTES,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CONNECT_LIMIT),
+            )
+    except aiohttp.WSServerHandshakeError:
+        raise
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        raise unreachable(address, error) from error
+
+
 class ServerStream:
     """`async for frame in ServerStream(client, uuid, clock):` goes on until `close`, or until the server is deleted."""
 
@@ -142,18 +160,9 @@ class ServerStream:
     async def _one_connection(self) -> AsyncIterator[StreamFrame]:
         address = self._client.address
         try:
-            async with asyncio.timeout(TOTAL_LIMIT):
-                socket = await self._client.session.ws_connect(
-                    f"{address.url}/api/servers/{self._uuid}/ws",
-                    headers=headers_of(address),
-                    heartbeat=BEAT,
-                    max_msg_size=MOST_BYTES,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=CONNECT_LIMIT),
-                )
+            socket = await socket_at(self._client, f"/api/servers/{self._uuid}/ws")
         except aiohttp.WSServerHandshakeError as error:
             raise self._handshake_failure(error.status) from error
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise unreachable(address, error) from error
         self._socket, self._ours, self._refusals, self._plain = socket, False, 0, 0
         try:
             await self._sign_in()
