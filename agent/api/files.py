@@ -7,8 +7,8 @@ what lies outside. The denylist binds every route. Work is done by `FileDesk`.
 import asyncio
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -61,16 +61,7 @@ async def work(request: web.Request, job: Callable[[Rooted], T], *, changes: boo
 
 async def contents(request: web.Request) -> web.StreamResponse:
     """`GET contents?file=p[&download=1]`: the bytes of a regular file, as many as it had when it was opened."""
-    path, server, desk = path_of(request, "file"), named(request), request.app[FILES]
-    with statuses():
-        files = await desk.open(server)
-        try:
-            descriptor = await desk.step(files, partial(files.open_read, path))
-        except BaseException:
-            files.close()
-            raise
-    try:
-        entry = await desk.step(files, lambda: entry_of(shown(path.rpartition(b"/")[2]), os.fstat(descriptor), descriptor))
+    async with opened_file(request, named(request), path_of(request, "file")) as (descriptor, entry):
         response = web.StreamResponse(headers={"X-Mime-Type": entry.mime, "Content-Length": str(entry.facts.st_size)})
         response.content_type = "application/octet-stream"
         if request.query.get("download"):
@@ -78,8 +69,27 @@ async def contents(request: web.Request) -> web.StreamResponse:
         await response.prepare(request)
         await send_file(response, descriptor, entry.facts.st_size)
         return response
+
+
+@asynccontextmanager
+async def opened_file(request: web.Request, server: Server, path: bytes, *, files_alone: bool = False) -> AsyncIterator[tuple[int, Entry]]:
+    """A regular file to be sent. What is none raises BadRequest, or with `files_alone` NotFound (Wings' ways on its two routes)."""
+    desk = request.app[FILES]
+    files = await desk.open(server)
+    try:
+        with statuses():
+            try:
+                descriptor = await desk.step(files, partial(files.open_read, path))
+            except NotRegular as error:
+                if files_alone:
+                    raise NotFound("There is no such file.") from error
+                raise
+        try:
+            name = shown(normal(path).rpartition(b"/")[2])
+            yield descriptor, await desk.step(files, lambda: entry_of(name, os.fstat(descriptor), descriptor))
+        finally:
+            os.close(descriptor)
     finally:
-        os.close(descriptor)
         files.close()
 
 

@@ -1,7 +1,6 @@
 """What people's browsers open with a signed address: `/download/file` and `/upload/file`. Each address works once (Wings)."""
 
 import asyncio
-import os
 from collections.abc import Awaitable
 from functools import partial
 from typing import TypeVar
@@ -9,17 +8,14 @@ from typing import TypeVar
 from aiohttp import BodyPartReader, web
 
 from agent.api.doors import asker
-from agent.api.files import BODY_SECONDS, PORTION, attachment, below, raw, send_file, shown, statuses
+from agent.api.files import BODY_SECONDS, PORTION, attachment, below, opened_file, raw, send_file, statuses
 from agent.api.keys import CLOCK, CONFIG, FILES, OUTBOX
 from agent.api.signed_urls import opened
 from agent.api.websocket import PROXIES
 from agent.files import base_name, begin_replacement, check_free
-from agent.filesystem.listing import entry_of
-from agent.filesystem.refusals import NotRegular
-from agent.filesystem.root import normal
 from agent.filesystem.rooted import Rooted
 from agent.server.server import Server
-from core.errors import BadRequest, NotFound, ServerSuspended
+from core.errors import BadRequest, ServerSuspended
 from core.protocol.remote import ActivityEntry
 from core.protocol.signed import Purpose, SignedClaims
 
@@ -33,28 +29,13 @@ async def download_file(request: web.Request) -> web.StreamResponse:
     """`GET /download/file?token=`: a regular file as an attachment, as long as it was when it was opened. Folders are 404 (Wings)."""
     server, claims = opened(request, Purpose.FILE_DOWNLOAD)
     check_open(server)
-    path, desk = raw(claims.file_path or ""), request.app[FILES]
-    with statuses():
-        files = await desk.open(server)
-        try:
-            try:
-                descriptor = await desk.step(files, partial(files.open_read, path))
-            except NotRegular as error:
-                raise NotFound("There is no such file.") from error
-        except BaseException:
-            files.close()
-            raise
-    try:
-        entry = await desk.step(files, lambda: entry_of(shown(normal(path).rpartition(b"/")[2]), os.fstat(descriptor), descriptor))
+    async with opened_file(request, server, raw(claims.file_path or ""), files_alone=True) as (descriptor, entry):
         headers = {"Content-Length": str(entry.facts.st_size), "Content-Disposition": attachment(entry.name)}
         response = web.StreamResponse(headers=headers)
         response.content_type = "application/octet-stream"
         await response.prepare(request)
         await send_file(response, descriptor, entry.facts.st_size)
         return response
-    finally:
-        os.close(descriptor)
-        files.close()
 
 
 async def upload_file(request: web.Request) -> web.Response:
